@@ -1,0 +1,3 @@
+from musicgen_cli.cli import main
+
+main()

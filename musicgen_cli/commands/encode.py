@@ -1,0 +1,89 @@
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from musicgen_cli.commands.options import Output, Quiet, StepsPerQuarter
+from musicgen_cli.score import MAX_STEPS
+from musicgen_cli.streams import PIPE
+
+
+def encode(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="MIDI files, or folders of them; - is stdin.", allow_dash=True)
+    ] = None,
+    output: Output = PIPE,
+    files_from: Annotated[
+        Path | None,
+        typer.Option(help="Read more names from this file, one a line (or NUL); - is stdin.", allow_dash=True),
+    ] = None,
+    steps_per_quarter: StepsPerQuarter = 4,
+    bits: Annotated[int, typer.Option(min=1, max=2, help="Bits of a key: 2, start and continue, or 1, sounds.")] = 2,
+    packed: Annotated[bool, typer.Option("--packed", help="Store eight bits a byte, for large collections.")] = False,
+    drums: Annotated[bool, typer.Option("--drums", help="Keep the drums, as if they were keys.")] = False,
+    track: Annotated[
+        list[str] | None, typer.Option(help="Keep this part, by name or number (`musicgen show song.mid`).")
+    ] = None,
+    program: Annotated[
+        list[int] | None, typer.Option(min=0, max=127, help="Keep the parts with this General MIDI program.")
+    ] = None,
+    max_steps: Annotated[int, typer.Option(min=1, help="Skip songs that last longer.")] = MAX_STEPS,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    r"""Turn MIDI files into one corpus of piano rolls.
+
+    All parts of a file sound together; what is left out is counted on stderr. A file that cannot be read is skipped.
+
+    \b
+    Examples:
+      musicgen encode songs/*.mid -o rolls.npy
+      musicgen encode ~/music --steps-per-quarter 12 -o triplets.npy
+      find . -name '*.mid' -print0 | musicgen encode --files-from - -o rolls.npy
+    """
+    from musicgen_cli import midi, roll
+    from musicgen_cli.commands.inputs import listed, midi_files, song_name
+    from musicgen_cli.corpus import Song, Writer
+    from musicgen_cli.errors import MusicgenError
+    from musicgen_cli.score import on_keyboard, quantise
+    from musicgen_cli.streams import naming, read_bytes, say
+    from musicgen_cli.streams import output as open_output
+
+    if packed and bits == 1:
+        raise MusicgenError("--packed stores start and continue bits: leave out --bits 1")
+    paths = [*(files or []), *(listed(files_from) if files_from else [])]
+    if not paths:
+        raise typer.BadParameter("name MIDI files or folders, or --files-from a list")
+
+    left_out: Counter[str] = Counter()
+    skipped = 0
+    with open_output(output) as file:
+        writer = Writer(file, steps_per_quarter)
+        for path in midi_files(paths):
+            try:
+                with naming(path):
+                    score, dropped = midi.read(
+                        read_bytes(path), drums=drums, tracks=track or (), programs=program or ()
+                    )
+                    song = quantise(score, steps_per_quarter, max_steps)
+                    if not len(song.notes):
+                        reasons = ", ".join(f"{n} {what} left out" for what, n in dropped.items())
+                        raise MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))
+            except MusicgenError as error:
+                if strict:
+                    raise
+                say(f"skipped {error}")
+                skipped += 1
+                continue
+            left_out += dropped
+            left_out["notes off the 88 keys"] += int((~on_keyboard(score)).sum())
+            music = roll.encode(song, bits)
+            writer.add(Song(song_name(path), score.tempo, score.time_signature), roll.pack(music) if packed else music)
+        if not writer.songs:
+            raise MusicgenError(f"none of {skipped} files could be encoded" if skipped else "no MIDI files found there")
+        writer.finish()
+
+    lost = [f"{n} {what} left out" for what, n in (+left_out).items()]
+    counts = [f"{skipped} files skipped"] if skipped else []
+    say("; ".join([f"encoded {len(writer.songs)} songs, {writer.offsets[-1]} steps", *counts, *lost]), quiet)

@@ -1,0 +1,99 @@
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from musicgen_cli.commands.options import Device, Json, Quiet, Seed, Threads, use
+from musicgen_cli.errors import MusicgenError
+
+if TYPE_CHECKING:
+    from musicgen_cli.evaluation import Row
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A checkpoint; - is stdin.", allow_dash=True)] = Path("model.pt"),
+    corpus: Annotated[Path, typer.Argument(help="A corpus.", allow_dash=True)] = Path("rolls.npy"),
+    split: Annotated[
+        Literal["train", "valid", "test", "all"],
+        typer.Option(help="Which songs; songs that the checkpoint never saw count as test."),
+    ] = "test",
+    threshold: Annotated[float, typer.Option(min=0.01, max=0.99, help="Output above which a bit is set.")] = 0.5,
+    free_threshold: Annotated[
+        float | None, typer.Option(min=0.01, max=0.99, help="The same, running free; default: --threshold.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, max=10, help="Running free; 0 is the threshold alone.")] = 0.0,
+    prime_steps: Annotated[int, typer.Option(min=1, help="Running free: steps of each song read first.")] = 128,
+    length: Annotated[int, typer.Option(min=1, help="Running free: steps made, and compared with what came.")] = 128,
+    json_: Json = False,
+    device: Device = "auto",
+    seed: Seed = 0,
+    threads: Threads = 0,
+    quiet: Quiet = False,
+) -> None:
+    r"""Score a model on songs it never trained on, beside predictors that know nothing.
+
+    One step ahead, it hears the true steps so far; running free, only its own. Loss is in nats per step; accuracy
+    is over all bits and high for silence; recall, precision and F1 are over the bits that sound.
+
+    \b
+    Examples:
+      musicgen eval model.pt rolls.npy
+      musicgen eval model.pt rolls.npy --split valid --json
+    """
+    import json
+
+    from musicgen_cli.commands.inputs import load_checkpoint, load_corpus
+    from musicgen_cli.device import generator
+    from musicgen_cli.evaluation import choose_songs, free_running, one_step
+    from musicgen_cli.sampling import threshold as above
+    from musicgen_cli.sampling import toss
+    from musicgen_cli.streams import say
+
+    computer = use(device, threads)
+    trained, music = load_checkpoint(model), load_corpus(corpus)
+    if (music.bits, music.steps_per_quarter) != (trained.bits, trained.steps_per_quarter):
+        raise MusicgenError(
+            f"{corpus}: has {music.bits} bits a key and {music.steps_per_quarter} steps per quarter note, {model} wants"
+            f" {trained.bits} and {trained.steps_per_quarter}; encode it with --bits and --steps-per-quarter"
+        )
+    songs = choose_songs(trained, music, split)
+    if not songs:
+        raise MusicgenError(f"{corpus}: no song is on the {split} side of {model}; try --split valid or --split all")
+    network = trained.build(computer)
+    ahead = one_step(trained, network, music, songs, above(threshold), computer)
+    long = [i for i in songs if music.lengths[i] >= prime_steps + length]
+    coins = [generator(computer, seed + i) for i in range(len(long))]
+    draw = toss(trained.build_loss(), free_threshold or threshold, temperature, coins)
+    free = free_running(trained, network, music, long, draw, computer, prime_steps, length)
+    if json_:
+        tables = {"one_step": [row.as_dict() for row in ahead], "free_running": [row.as_dict() for row in free]}
+        print(json.dumps({"split": split, "songs": len(songs), **tables}, indent=2))
+        return
+    _print_table(f"One step ahead: {len(songs)} {split} songs", ahead)
+    if free:
+        _print_table(f"Running free: {length} steps after {prime_steps}, {len(free[0].songs)} {split} songs", free)
+    else:
+        say(f"no song lasts {prime_steps + length} steps: not run free; try a smaller --prime-steps or --length", quiet)
+
+
+def _print_table(title: str, rows: "list[Row]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", caption="recall ± sd: mean and standard deviation over songs")
+    table.add_column("predictor")
+    for name in ("loss", "nats", "accuracy", "recall", "precision", "F1", "density", "recall ± sd", "precision ± sd"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*_cells(row))
+    Console(width=None if Console().is_terminal else 120).print(table)
+
+
+def _cells(row: "Row") -> list[Any]:
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f}"
+
+    counts = row.all
+    spreads = [f"{mean:.3f} ± {deviation:.3f}" for mean, deviation in map(row.spread, ("recall", "precision"))]
+    scores = [counts.accuracy, counts.recall, counts.precision, counts.f1]
+    return [row.name, number(row.loss), number(row.nats), *map(number, scores), f"{counts.density:.4f}", *spreads]

@@ -1,0 +1,30 @@
+"""The options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result on the same machine.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 leaves the choice to PyTorch.")]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Precision = Annotated[
+    Literal["fp32", "bf16"], typer.Option("--precision", help="bf16 is faster where the device has it.")
+]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Where to write; - is stdout.", allow_dash=True)]
+StepsPerQuarter = Annotated[
+    int, typer.Option("--steps-per-quarter", min=1, max=240, help="Grid: 4 is sixteenths, 12 knows triplets too.")
+]
+
+
+def use(device: str, threads: int):  # type: ignore[no-untyped-def]
+    """The torch device by that name, with that many threads."""
+    import torch
+
+    from musicgen_cli import device as devices
+
+    if threads:
+        torch.set_num_threads(threads)
+    return devices.device(device)

@@ -1,0 +1,353 @@
+import csv
+import io
+import math
+import signal
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from musicgen_cli.commands.inputs import interactive
+from musicgen_cli.commands.options import Device, Precision, Quiet, Seed, Threads, use
+from musicgen_cli.errors import MusicgenError
+from musicgen_cli.streams import say, write_bytes
+
+if TYPE_CHECKING:
+    from musicgen_cli.checkpoint import Checkpoint
+    from musicgen_cli.corpus import Corpus
+    from musicgen_cli.training import Epoch, Training
+
+NOT_SETTINGS = {"corpus", "output", "minutes", "log", "resume", "device", "threads", "quiet"}  # change no result
+COLUMNS = "epoch   train   valid  recall  precis.    F1  density (corpus)  forcing   lr      time"
+
+
+def train(
+    context: typer.Context,
+    corpus: Annotated[Path, typer.Argument(help="A corpus of rolls.", allow_dash=True)] = Path("rolls.npy"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("model.pt"),
+    model: Annotated[Literal["poly"], typer.Option(help="poly: encoder-decoder LSTM, many keys at once.")] = "poly",
+    loss: Annotated[
+        Literal["focal", "bce"] | None, typer.Option(help="Default: the model's own (poly: focal).")
+    ] = None,
+    alpha: Annotated[float, typer.Option(min=0.01, max=0.99, help="focal: weight of the set bits.")] = 0.75,
+    gamma: Annotated[float, typer.Option(min=0, max=10, help="focal: how little the easy bits count.")] = 2.0,
+    hidden: Annotated[int, typer.Option(min=1, help="Units of each LSTM layer.")] = 512,
+    layers: Annotated[int, typer.Option(min=1, max=16, help="LSTM layers, of encoder and decoder each.")] = 2,
+    dense: Annotated[int, typer.Option(min=1, help="Units between the LSTM and the output.")] = 256,
+    dropout: Annotated[float, typer.Option(min=0, max=0.95, help="Between LSTM layers.")] = 0.2,
+    dense_dropout: Annotated[float, typer.Option(min=0, max=0.95, help="After the dense layer.")] = 0.5,
+    source: Annotated[int, typer.Option(min=1, help="Steps read before writing.")] = 32,
+    target: Annotated[int, typer.Option(min=1, help="Steps written after each reading.")] = 32,
+    hop: Annotated[
+        int | None, typer.Option(min=1, help="Steps from one window to the next; default: half a target.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training songs.")] = 30,
+    minutes: Annotated[float, typer.Option(min=0, help="Stop in good order after this long; 0 is never.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows learned from at once.")] = 16,
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", "--lr", min=0, help="Its peak, after the warm-up.")
+    ] = 2e-3,
+    warmup: Annotated[
+        int, typer.Option(min=0, help="Batches until the learning rate's peak; a cosine falls from there.")
+    ] = 100,
+    weight_decay: Annotated[float, typer.Option(min=0, help="Of AdamW.")] = 0.01,
+    clip: Annotated[float, typer.Option(min=1e-9, help="Longest gradient.")] = 1.0,
+    teacher_forcing: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of steps that hear the truth, not the model's choice.")
+    ] = None,
+    forcing_decay: Annotated[
+        Literal["constant", "linear", "quadratic"], typer.Option(help="How that share falls with the epochs, to 0.")
+    ] = "linear",
+    transpose: Annotated[
+        int, typer.Option(min=0, max=24, help="Move each window at random, by up to so many keys, up or down.")
+    ] = 4,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Stop after so many epochs without a better one; 0 is never.")
+    ] = 10,
+    split: Annotated[
+        Path | None, typer.Option(help='Who is on which side: JSON {"train": [names], "valid": [...], "test": [...]}.')
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="Write the scores of each epoch to this CSV file.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished checkpoint, with the settings it has.")
+    ] = False,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    seed: Seed = 0,
+    threads: Threads = 0,
+    quiet: Quiet = False,
+) -> None:
+    r"""Train a model on a corpus and keep its best epoch.
+
+    Songs are dealt onto training, validation and test by their content, near-copies together; `eval` knows them again.
+    The checkpoint is written after every epoch. Ctrl-C ends the batch, saves, and `--resume` goes on as if it had not.
+
+    \b
+    Examples:
+      musicgen train --model poly --loss focal
+      musicgen train rolls.npy -o small.pt --hidden 128 --epochs 10 --log small.csv
+      musicgen train rolls.npy -o small.pt --resume
+    """
+    from musicgen_cli import checkpoint
+    from musicgen_cli.commands.inputs import load_checkpoint, load_corpus
+    from musicgen_cli.models import MODELS
+    from musicgen_cli.streams import naming
+    from musicgen_cli.streams import output as open_output
+
+    computer = use(device, threads)
+    defaults = MODELS[model][1]
+    settings: dict[str, Any] = {
+        name: value for name, value in context.params.items() if name not in NOT_SETTINGS and name != "split"
+    }
+    settings["loss"] = loss or defaults["loss"]
+    settings["teacher_forcing"] = defaults["forcing"] if teacher_forcing is None else teacher_forcing
+    settings["hop"] = hop or max(1, target // 2)
+
+    music = load_corpus(corpus)
+    saved = load_checkpoint(output) if resume else None
+    if saved:
+        with naming(output):
+            settings = _same_settings(context, saved, settings)
+        sides = _same_songs(music, saved, corpus)
+    else:
+        sides = _deal(music, corpus, split)
+    run = _prepare(music, sides, settings, computer, corpus)
+    if saved and saved.resume:
+        run.restore(saved.resume, saved.state_dict)
+    say(_summary(music, sides, run), quiet)
+
+    state = saved or _new_checkpoint(music, sides, settings, run)
+    with Stop(minutes) as stop:
+        for epoch in _watched(run, stop, quiet):
+            if epoch:
+                state.history.append(_row(epoch))
+                if log:
+                    _write_log(log, state.history)
+            state.state_dict = run.best_weights or run.state()["weights"]
+            state.resume = None if run.finished else run.state()
+            with open_output(output) as file:
+                checkpoint.save(state, file)
+    _say_how_it_ended(run, stop, output, quiet)
+    if stop.code:
+        raise SystemExit(stop.code)
+
+
+class Stop:
+    """Says when a training has to stop: after so many minutes, or at Ctrl-C or SIGTERM; a second one is immediate."""
+
+    def __init__(self, minutes: float):
+        self.deadline = time.monotonic() + 60 * minutes if minutes else math.inf
+        self.code = 0
+
+    def __enter__(self) -> "Stop":
+        self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        if self.code:
+            raise SystemExit(128 + number)
+        self.code = 128 + number
+
+    def __call__(self) -> bool:
+        return bool(self.code) or time.monotonic() > self.deadline
+
+
+def _same_settings(context: typer.Context, saved: "Checkpoint", settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a checkpoint to go on with; what is typed again has to be the same."""
+    if saved.resume is None:
+        raise MusicgenError(
+            f"its training is finished, after {len(saved.history)} epochs; train anew with more --epochs"
+        )
+    for name, value in settings.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and value != saved.settings[name]:
+            option = "--" + name.replace("_", "-")
+            raise MusicgenError(f"was begun with {option} {saved.settings[name]}, not {value}; leave the option out")
+    return saved.settings
+
+
+def _same_songs(music: "Corpus", saved: "Checkpoint", path: Path) -> dict[str, list[int]]:
+    """The sides of a checkpoint's split, as indices into the same corpus."""
+    index = {music.digest(i): i for i in range(len(music))}
+    sides = {}
+    for side, digests in saved.split.items():
+        missing = sum(digest not in index for digest in digests)
+        if missing:
+            raise MusicgenError(f"{path}: lacks {missing} songs that the training began with; name the same corpus")
+        sides[side] = sorted(index[digest] for digest in digests)
+    return sides
+
+
+def _deal(music: "Corpus", path: Path, split_file: Path | None) -> dict[str, list[int]]:
+    from musicgen_cli.split import read_split, split
+    from musicgen_cli.streams import naming, read_bytes
+
+    if split_file is None:
+        return split(music)
+    with naming(split_file):
+        sides, missing = read_split(read_bytes(split_file), music)
+    for what, number in missing.items():
+        say(f"{path}: {number} {what}")
+    return sides
+
+
+def _prepare(
+    music: "Corpus", sides: dict[str, list[int]], settings: dict[str, Any], computer: Any, path: Path
+) -> "Training":
+    import numpy as np
+    import torch
+
+    from musicgen_cli.dataset import cover, inside, rates
+    from musicgen_cli.losses import LOSSES, Focal
+    from musicgen_cli.models import MODELS
+    from musicgen_cli.training import Training
+
+    source, target = settings["source"], settings["target"]
+    windows = inside(music, sides["train"], source, target, settings["hop"])
+    if not len(windows):
+        raise MusicgenError(
+            f"{path}: no training song is as long as a window of {target} steps; try a smaller --target"
+        )
+    valid = cover(music, sides["valid"], source, target)
+    loss_type = LOSSES[settings["loss"]]
+    loss = loss_type(settings["alpha"], settings["gamma"]) if loss_type is Focal else loss_type()
+    torch.manual_seed(settings["seed"])
+    network = MODELS[settings["model"]][0]
+    sizes = ("hidden", "layers", "dense", "dropout", "dense_dropout")
+    model = network(size=88 * music.bits, **{name: settings[name] for name in sizes})
+    base = np.clip(rates(music, sides["train"]), 1e-5, 1 - 1e-5)
+    model.expect(loss.logits(torch.tensor(base, dtype=torch.float32).logit()))
+    return Training(
+        model,
+        loss,
+        windows,
+        valid if len(valid) else None,
+        device=computer,
+        epochs=settings["epochs"],
+        batch_size=settings["batch_size"],
+        learning_rate=settings["learning_rate"],
+        warmup=settings["warmup"],
+        weight_decay=settings["weight_decay"],
+        clip=settings["clip"],
+        forcing=settings["teacher_forcing"],
+        decay=settings["forcing_decay"],
+        shift=settings["transpose"],
+        patience=settings["patience"],
+        seed=settings["seed"],
+        precision=settings["precision"],
+    )
+
+
+def _new_checkpoint(
+    music: "Corpus", sides: dict[str, list[int]], settings: dict[str, Any], run: "Training"
+) -> "Checkpoint":
+    from dataclasses import asdict
+
+    from musicgen_cli.checkpoint import Checkpoint
+    from musicgen_cli.dataset import rates
+
+    about = [music.songs[i] for i in sides["train"]]
+    sizes = ("hidden", "layers", "dense", "dropout", "dense_dropout")
+    return Checkpoint(
+        model=settings["model"],
+        model_arguments={"size": 88 * music.bits, **{name: settings[name] for name in sizes}},
+        loss=settings["loss"],
+        loss_arguments=asdict(run.loss),
+        bits=music.bits,
+        steps_per_quarter=music.steps_per_quarter,
+        tempo=statistics.median(song.tempo for song in about),
+        time_signature=Counter(song.time_signature for song in about).most_common(1)[0][0],
+        source=settings["source"],
+        target=settings["target"],
+        rates=rates(music, sides["train"]).tolist(),
+        split={side: [music.digest(i) for i in songs] for side, songs in sides.items()},
+        settings=settings,
+        state_dict={},
+    )
+
+
+def _watched(run: "Training", stop: Stop, quiet: bool) -> Iterator["Epoch | None"]:
+    """Train in sight of the user: an Epoch after each, None where it stops within one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from musicgen_cli.training import Epoch
+
+    columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    say(COLUMNS, quiet)
+    ended = True
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or not interactive()) as bar:
+        task = bar.add_task(str(run.epoch + 1), total=run.batches, completed=run.step % run.batches)
+        for event in run.run(stop):
+            ended = isinstance(event, Epoch)
+            if isinstance(event, Epoch):
+                bar.print(_line(event), highlight=False) if not bar.disable else say(_line(event), quiet)
+                bar.reset(task, description=str(run.epoch + 1))
+                yield event
+            else:
+                bar.update(task, completed=event)
+    if not ended:
+        yield None
+
+
+def _row(epoch: "Epoch") -> dict[str, float]:
+    """An epoch as a row of the history and of the log; losses in nats per step."""
+    row = {"epoch": epoch.number, "forcing": epoch.forcing, "learning_rate": epoch.learning_rate}
+    for side, scores in (("train", epoch.train), ("valid", epoch.valid)):
+        if scores:
+            counts = scores.counts
+            row |= {f"{side}_loss": scores.loss, f"{side}_recall": counts.recall, f"{side}_precision": counts.precision}
+            row |= {f"{side}_f1": counts.f1, f"{side}_density": counts.density}
+            row |= {f"{side}_corpus_density": counts.actual / max(counts.bits, 1)}
+    return row | {"seconds": round(epoch.seconds, 2), "best": int(epoch.best)}
+
+
+def _line(epoch: "Epoch") -> str:
+    scores = epoch.valid or epoch.train
+    counts = scores.counts
+    valid = f"{epoch.valid.loss:8.4f}" if epoch.valid else "       -"
+    return (
+        f"{epoch.number:5}{'*' if epoch.best else ' '}{epoch.train.loss:8.4f}{valid}"
+        f"{counts.recall:8.3f}{counts.precision:9.3f}{counts.f1:6.3f}"
+        f"{counts.density:9.4f} ({counts.actual / max(counts.bits, 1):.4f})"
+        f"{epoch.forcing:9.2f}{epoch.learning_rate:9.1e}{epoch.seconds:7.0f} s"
+    )
+
+
+def _write_log(path: Path, history: list[dict[str, float]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_bytes(path, text.getvalue().encode())
+
+
+def _summary(music: "Corpus", sides: dict[str, list[int]], run: "Training") -> str:
+    dealt = ", ".join(f"{len(songs)} {side}" for side, songs in sides.items())
+    short = int((music.lengths[sides["train"]] < run.train.target).sum()) if sides["train"] else 0
+    weights = sum(parameter.numel() for parameter in run.model.parameters())
+    return (
+        f"{len(music)} songs ({dealt}), {len(run.train)} windows"
+        + (f", {short} songs too short for one left out" if short else "")
+        + f"; {weights:,} weights on {run.device}"
+        + ("" if run.valid else "; no validation songs: the best epoch is the one with the least training loss")
+    )
+
+
+def _say_how_it_ended(run: "Training", stop: Stop, output: Path, quiet: bool) -> None:
+    best = f"best epoch {run.best_epoch} ({run.best:.4f} nats a step)" if run.best_epoch else "no epoch finished"
+    if not run.finished:
+        again = "--resume goes on"
+        say(f"stopped in epoch {run.epoch + 1} of {run.epochs}, {best}; saved {output}, {again}", quiet)
+    else:
+        early = f" early, after {run.patience} epochs without a better one" if run.epoch < run.epochs else ""
+        say(f"finished{early}: {best}; saved {output}", quiet)

@@ -1,0 +1,229 @@
+"""Songs laid end to end in one .npy file: the music, where each song begins, and what the numbers mean.
+
+The file is three arrays saved one after the other: the music, offsets, and a JSON text (see README, "File formats").
+Whoever only wants the notes says `np.load("rolls.npy")`.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen_cli import roll
+from musicgen_cli.errors import MusicgenError
+from musicgen_cli.score import KEYS, Score
+
+FORMAT, VERSION = "musicgen-corpus", 1
+MAX_HEADER = 4096  # bytes of a .npy header
+READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+FORMS = {  # what the music may be: dtype and the shape of a step -> bits of a key, packed or not
+    (np.dtype(bool), (KEYS, 2)): (2, False),
+    (np.dtype(bool), (KEYS,)): (1, False),
+    (np.dtype(np.uint8), (roll.BYTES,)): (2, True),
+}
+
+
+@dataclass(frozen=True)
+class Song:
+    """What is known of a song beside its notes."""
+
+    name: str = "untitled"
+    tempo: float = 120.0  # quarter notes per minute
+    time_signature: tuple[int, int] = (4, 4)
+    text: str = ""  # where it comes from, in a sentence; `decode` writes it into the MIDI file
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """music: bool (T, 88, 2) or (T, 88), or packed uint8 (T, 22); song i is music[offsets[i] : offsets[i + 1]]."""
+
+    music: NDArray[Any]
+    offsets: NDArray[np.int64]
+    songs: list[Song]
+    steps_per_quarter: int = 4
+    representation: str = field(default=roll.NAME)
+
+    def __len__(self) -> int:
+        return len(self.songs)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        """The music of one song, as it is stored."""
+        return self.music[self.offsets[index] : self.offsets[index + 1]]
+
+    @property
+    def bits(self) -> int:
+        """Bits of a key: 2, start and continue, or 1, sounds."""
+        return FORMS[self.music.dtype, self.music.shape[1:]][0]
+
+    @property
+    def packed(self) -> bool:
+        return FORMS[self.music.dtype, self.music.shape[1:]][1]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    def roll(self, index: int) -> NDArray[np.bool_]:
+        """One song, unpacked: bool (T, 88, 2) or (T, 88)."""
+        return roll.unpack(self[index]) if self.packed else np.asarray(self[index])
+
+    def score(self, index: int) -> Score:
+        song = self.songs[index]
+        return roll.decode(self.roll(index), self.steps_per_quarter, song.tempo, song.time_signature)
+
+    def find(self, song: str) -> int:
+        """The index of a song by its name, or by its number from 1."""
+        for i, known in enumerate(self.songs):
+            if known.name == song:
+                return i
+        if song.isdecimal() and 1 <= int(song) <= len(self):
+            return int(song) - 1
+        raise MusicgenError(f"no song {song!r} among {len(self)}; `musicgen show` lists them")
+
+    def digest(self, index: int) -> str:
+        """A name that a song bears in any corpus: a hash of its unpacked steps."""
+        return hashlib.blake2b(np.packbits(self.roll(index)).tobytes(), digest_size=8).hexdigest()
+
+
+def gather(songs: Iterable[tuple[Song, NDArray[Any]]], steps_per_quarter: int = 4) -> Corpus:
+    """A corpus in memory from songs and their music, all of one form."""
+    about, music = zip(*songs)
+    offsets = np.cumsum([0, *map(len, music)], dtype=np.int64)
+    return Corpus(np.concatenate(music), offsets, list(about), steps_per_quarter)
+
+
+class Writer:
+    """Writes a corpus song by song, so that memory holds one song; `file` must be seekable.
+
+    NumPy leaves room in a .npy header for the length of the first axis to grow: it is filled in by `finish`.
+    """
+
+    def __init__(self, file: BinaryIO, steps_per_quarter: int):
+        self.file, self.steps_per_quarter = file, steps_per_quarter
+        self.offsets, self.songs = [0], list[Song]()
+        self.form: NDArray[Any] | None = None
+
+    def add(self, song: Song, music: NDArray[Any]) -> None:
+        if self.form is None:
+            self.form = music[:0]
+            _write_header(self.file, music.dtype, music.shape)
+        self.file.write(music.tobytes())
+        self.songs.append(song)
+        self.offsets.append(self.offsets[-1] + len(music))
+
+    def finish(self) -> None:
+        if self.form is None:
+            raise MusicgenError("no songs to write")
+        self.file.seek(0)
+        _write_header(self.file, self.form.dtype, (self.offsets[-1], *self.form.shape[1:]))
+        self.file.seek(0, 2)
+        about = {
+            "format": FORMAT,
+            "version": VERSION,
+            "representation": roll.NAME,
+            "steps_per_quarter": self.steps_per_quarter,
+            "songs": [asdict(song) for song in self.songs],
+        }
+        for array in (np.array(self.offsets, np.int64), np.array(json.dumps(about).encode())):
+            _write_header(self.file, array.dtype, array.shape)
+            self.file.write(array.tobytes())
+
+
+def save(corpus: Corpus, file: BinaryIO) -> None:
+    """Write a corpus to a seekable file."""
+    writer = Writer(file, corpus.steps_per_quarter)
+    for i, song in enumerate(corpus.songs):
+        writer.add(song, corpus[i])
+    writer.finish()
+
+
+def load(file: BinaryIO) -> Corpus:
+    """Read a corpus from a seekable file; the music of a file on disk is memory-mapped.
+
+    A bare `np.save` of a roll is a corpus of one song at 4 steps per quarter note and tempo 120.
+    Raises MusicgenError for whatever else the file may be.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    if not size:
+        raise MusicgenError("is empty; did the command before it fail?")
+    music = _read_music(file, size)
+    if file.tell() == size:
+        return Corpus(music, np.array([0, len(music)]), [Song()])
+    offsets = _read_array(file, size)
+    text = _read_array(file, size)
+    try:
+        about = json.loads(text.item())
+        if about["format"] != FORMAT:
+            raise ValueError
+        if about["version"] > VERSION:
+            raise MusicgenError("was made by a newer musicgen; upgrade this one")
+        songs = [_song(song) for song in about["songs"]]
+        per_quarter, representation = int(about["steps_per_quarter"]), str(about["representation"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise MusicgenError("is no musicgen corpus; `musicgen encode` makes one") from None
+    ascending = offsets.dtype == np.int64 and offsets.ndim == 1 and not (np.diff(offsets) < 0).any()
+    if not ascending or len(offsets) != len(songs) + 1 or offsets[0] != 0 or offsets[-1] != len(music):
+        raise MusicgenError("is damaged: its songs do not add up to its music; encode it again")
+    if representation != roll.NAME or per_quarter < 1:
+        raise MusicgenError(f"holds {representation!r}, not rolls; encode it again")
+    return Corpus(music, offsets, songs, per_quarter, representation)
+
+
+def _song(fields: dict[str, Any]) -> Song:
+    known = {name: fields[name] for name in ("name", "tempo", "time_signature", "text") if name in fields}
+    song = replace(Song(), **known)
+    numerator, denominator = (int(part) for part in song.time_signature)
+    tempo = float(song.tempo)
+    if not (math.isfinite(tempo) and tempo > 0 and numerator > 0 and denominator in (1, 2, 4, 8, 16, 32, 64)):
+        raise ValueError
+    return Song(str(song.name), tempo, (numerator, denominator), str(song.text))
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    descr = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+
+
+def _read_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of the array that comes next, refused before anything is allocated if the file is too short."""
+    try:
+        read_header = READERS[np.lib.format.read_magic(file)]
+        shape, fortran, dtype = read_header(file, max_header_size=MAX_HEADER)
+    except (ValueError, KeyError, EOFError):
+        raise MusicgenError("is no .npy file; `musicgen encode` makes one") from None
+    if fortran or dtype.hasobject:
+        raise MusicgenError("is a .npy file of another kind; `musicgen encode` makes the right one")
+    if math.prod(shape) * dtype.itemsize > size - file.tell():
+        raise MusicgenError("is cut short; did the command before it fail, or the disk fill up?")
+    return shape, dtype
+
+
+def _read_array(file: BinaryIO, size: int) -> NDArray[Any]:
+    shape, dtype = _read_header(file, size)
+    return np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+
+
+def _read_music(file: BinaryIO, size: int) -> NDArray[Any]:
+    shape, dtype = _read_header(file, size)
+    if dtype.kind == "U":
+        raise MusicgenError("holds words, not rolls; encode rolls for this model")
+    if (dtype, shape[1:]) not in FORMS or not shape:
+        raise MusicgenError(f"holds {dtype} {shape}, which is no roll: bool (T, 88, 2), bool (T, 88) or uint8 (T, 22)")
+    try:
+        file.fileno()
+    except OSError:  # in memory: it came through a pipe
+        music = np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+    else:
+        start = file.tell()
+        music = np.memmap(file, dtype, "r", start, shape) if math.prod(shape) else np.zeros(shape, dtype)
+        file.seek(start + math.prod(shape) * dtype.itemsize)
+    for begin in range(0, len(music), 1 << 20):  # any byte but 0 and 1 in a bool array misleads NumPy
+        if dtype.kind == "b" and (music[begin : begin + (1 << 20)].view(np.uint8) > 1).any():
+            raise MusicgenError("is damaged: a bit of its roll is neither 0 nor 1; encode it again")
+    return music

@@ -1,0 +1,101 @@
+"""The one door from NumPy to PyTorch: rolls to steps and back, and windows that lie inside songs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from musicgen_cli.corpus import Corpus
+from musicgen_cli.score import KEYS
+
+
+def to_steps(music: NDArray[Any]) -> Tensor:
+    """A roll (..., 88, 2) or (..., 88), or a packed one (..., 22), as steps: uint8 (..., 176) or (..., 88)."""
+    if music.dtype == np.uint8:
+        music = np.unpackbits(music, axis=-1)
+    else:
+        music = (
+            music.view(np.uint8).reshape(*music.shape[:-2], KEYS * 2) if music.shape[-1] == 2 else music.view(np.uint8)
+        )
+    return torch.from_numpy(np.array(music, copy=not music.flags.writeable))
+
+
+def from_steps(steps: Tensor) -> NDArray[np.bool_]:
+    """Steps (T, 176) or (T, 88) as a roll, bool (T, 88, 2) or (T, 88)."""
+    bits = steps.cpu().numpy() > 0.5
+    return bits.reshape(len(bits), KEYS, 2) if bits.shape[1] == KEYS * 2 else bits
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Places in a corpus where `source` steps are read and the next `target` steps are to be written.
+
+    Beyond the ends of a song a window holds zeros: before the first step that means "before the beginning".
+    song, at: int64 (W,), the song of each window and the row of its first target step
+    """
+
+    corpus: Corpus
+    song: NDArray[np.int64]
+    at: NDArray[np.int64]
+    source: int
+    target: int
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def batch(self, index: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Source (B, S, size) and target (B, T, size), float32 bits, and which target steps are real, bool (B, T)."""
+        offsets, song = self.corpus.offsets, self.song[index]
+        rows = self.at[index][:, None] + np.arange(-self.source, self.target)
+        inside = (rows >= offsets[song][:, None]) & (rows < offsets[song + 1][:, None])
+        steps = to_steps(self.corpus.music[np.where(inside, rows, self.at[index][:, None])])
+        steps *= torch.from_numpy(inside)[:, :, None]
+        bits = steps.to(device, non_blocking=True).float()
+        real = torch.from_numpy(inside[:, self.source :]).to(device)
+        return bits[:, : self.source], bits[:, self.source :], real
+
+
+def inside(corpus: Corpus, songs: Sequence[int], source: int, target: int, hop: int) -> Windows:
+    """Windows to learn from: targets every `hop` steps, and one that ends with the song; shorter songs have none."""
+    song, at = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for i in songs:
+        begin, last = int(corpus.offsets[i]), int(corpus.offsets[i + 1]) - target
+        if last >= begin:
+            at.append(np.unique(np.append(np.arange(begin, last, hop), last)))
+            song.append(np.full(len(at[-1]), i))
+    return Windows(corpus, np.concatenate(song), np.concatenate(at), source, target)
+
+
+def cover(corpus: Corpus, songs: Sequence[int], source: int, target: int) -> Windows:
+    """Windows to be judged by: targets side by side, so that every step of every song is written once."""
+    at = [np.arange(corpus.offsets[i], corpus.offsets[i + 1], target) for i in songs]
+    song = np.repeat(np.asarray(songs, np.int64), [len(places) for places in at])
+    return Windows(corpus, song, np.concatenate([*at, np.zeros(0, np.int64)]), source, target)
+
+
+def rates(corpus: Corpus, songs: Sequence[int]) -> NDArray[np.float64]:
+    """How often each bit of a step is set in these songs, (176,) or (88,)."""
+    total = sum((to_steps(corpus[i]).sum(0, dtype=torch.int64).numpy() for i in songs), np.zeros(()))
+    return np.asarray(total / max(int(corpus.lengths[list(songs)].sum()), 1), float)
+
+
+def transpose(steps: Tensor, shifts: Tensor) -> Tensor:
+    """Steps (B, T, 176) or (B, T, 88), each song moved up by its own number of keys, int64 (B,).
+
+    What moves off the keyboard is gone.
+    """
+    keys = torch.arange(KEYS, device=steps.device) - shifts[:, None]
+    there = (keys >= 0) & (keys < KEYS)
+    by_key = steps.view(*steps.shape[:2], KEYS, -1)
+    index = keys.clamp(0, KEYS - 1)[:, None, :, None].expand_as(by_key)
+    return (by_key.gather(2, index) * there[:, None, :, None]).flatten(2)
+
+
+def pad(prime: NDArray[np.bool_], source: int) -> Tensor:
+    """The last `source` steps of a prime, float32 (S, size), zeros before its beginning."""
+    steps = to_steps(prime[-source:]).float()
+    return torch.cat([steps.new_zeros(source - len(steps), steps.shape[1]), steps])

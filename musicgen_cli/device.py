@@ -1,0 +1,36 @@
+"""Where to compute, how precisely, and from which seed."""
+
+import contextlib
+from typing import Any
+
+import torch
+
+from musicgen_cli.errors import MusicgenError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def device(name: str) -> torch.device:
+    """`auto` takes CUDA, else Apple's MPS, else the CPU; a device asked for by name has to be there."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    if not available.get(name.partition(":")[0], False):
+        raise MusicgenError(f"no {name} on this machine; use --device auto or --device cpu")
+    return torch.device(name)
+
+
+def autocast(on: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
+    """The context in which a model computes with `precision`; its weights stay fp32."""
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(on.type, PRECISIONS[precision])
+
+
+def generator(on: torch.device, *seeds: int) -> torch.Generator:
+    """A generator of its own for each combination of seeds: what is drawn depends on nothing that was drawn before."""
+    mixed = 0x9E3779B97F4A7C15
+    for seed in seeds:  # splitmix64
+        mixed = (mixed + seed + 1) * 0xBF58476D1CE4E5B9 % (1 << 64)
+        mixed ^= mixed >> 31
+    return torch.Generator(on).manual_seed(mixed >> 1)

@@ -1,0 +1,70 @@
+"""What every model can do: read a passage, then go on one step at a time. Training and sampling are the same loop."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+State = list[tuple[Tensor, Tensor]]  # of each layer, hidden and cell (B, H)
+
+
+class Dropout(NamedTuple):
+    """What is left out of a pass, drawn beforehand, so that a rollout and the pass that learns from it agree.
+
+    encoder, decoder: factors (B, T, H) between each two layers; dense: factors (B, T, D) on the features
+    """
+
+    encoder: list[Tensor]
+    decoder: list[Tensor]
+    dense: Tensor
+
+    def at(self, t: int) -> "Dropout":
+        """The factors of one step of the decoder, (B, 1, ...)."""
+        return Dropout([], [factors[:, t : t + 1] for factors in self.decoder], self.dense[:, t : t + 1])
+
+
+class SequenceModel(nn.Module):
+    """A model over steps of bits; `head` turns the features of a step, (..., D), into logits (..., size)."""
+
+    head: nn.Linear
+
+    def expect(self, logits: Tensor) -> None:
+        """Begin with these logits (size) for every step, rather than with even odds for bits that are rarely set."""
+        with torch.no_grad():
+            self.head.bias.copy_(logits)
+
+    def encode(self, source: Tensor, dropout: Dropout | None = None) -> State:
+        """The state after reading source (B, S, size)."""
+        raise NotImplementedError
+
+    def decode(self, inputs: Tensor, state: State, dropout: Dropout | None = None) -> Tensor:
+        """Features (B, T, D) of the steps that follow each of inputs (B, T, size), in one pass."""
+        raise NotImplementedError
+
+    def advance(self, step: Tensor, state: State, dropout: Dropout | None = None) -> tuple[Tensor, State]:
+        """Features (B, D) of the step that follows `step` (B, size), and the state to go on from."""
+        raise NotImplementedError
+
+    def draw_dropout(self, batch: int, source: int, target: int, generator: torch.Generator) -> Dropout:
+        """Draw what a training pass leaves out."""
+        raise NotImplementedError
+
+
+Choose = Callable[[int, Tensor, Tensor], Tensor]  # t, features (B, D), previous step (B, size) -> step (B, size)
+
+
+def unroll(
+    model: SequenceModel, step: Tensor, state: State, length: int, choose: Choose, dropout: Dropout | None = None
+) -> tuple[Tensor, Tensor]:
+    """Go on for `length` steps after `step` (B, size): features (B, T, D) and steps (B, T, size).
+
+    Teacher forcing and sampling differ only in who chooses.
+    """
+    features, steps = [], []
+    for t in range(length):
+        feature, state = model.advance(step, state, dropout and dropout.at(t))
+        step = choose(t, feature, step)
+        features.append(feature)
+        steps.append(step)
+    return torch.stack(features, 1), torch.stack(steps, 1)

@@ -1,0 +1,53 @@
+"""A stack of LSTMs that runs over whole passages or step by step, with dropout drawn beforehand."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from musicgen_cli.models.base import State
+
+
+class Recurrent(nn.Module):
+    def __init__(self, size: int, hidden: int, layers: int):
+        super().__init__()
+        self.hidden = hidden
+        sizes = [size, *[hidden] * (layers - 1)]
+        self.layers = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
+
+    def start(self, inputs: Tensor) -> State:
+        """The state before the first step."""
+        zeros = inputs.new_zeros(len(inputs), self.hidden)
+        return [(zeros, zeros)] * len(self.layers)
+
+    def run(self, inputs: Tensor, state: State, dropout: list[Tensor] | None) -> tuple[Tensor, State]:
+        """Outputs (B, T, H) of the last layer over inputs (B, T, size), and the state after them."""
+        after = []
+        for i, (layer, (hidden, cell)) in enumerate(zip(self.layers, state)):
+            if i and dropout:
+                inputs = inputs * dropout[i - 1]
+            inputs, (hidden, cell) = layer(inputs, (hidden[None].contiguous(), cell[None].contiguous()))
+            after.append((hidden[0], cell[0]))
+        return inputs, after
+
+    def step(self, inputs: Tensor, state: State, dropout: list[Tensor] | None) -> tuple[Tensor, State]:
+        """`run` for one step, (B, size) to (B, H): the same arithmetic without the cost of starting a sequence."""
+        after = []
+        for i, (layer, (hidden, cell)) in enumerate(zip(self.layers, state)):
+            if i and dropout:
+                inputs = inputs * dropout[i - 1][:, 0]
+            into, recurrent, into_bias, recurrent_bias = layer.parameters()
+            gates = F.linear(inputs, into, into_bias) + F.linear(hidden, recurrent, recurrent_bias)
+            enter, forget, candidate, leave = gates.chunk(4, 1)
+            cell = forget.sigmoid() * cell + enter.sigmoid() * candidate.tanh()
+            inputs = leave.sigmoid() * cell.tanh()
+            after.append((inputs, cell))
+        return inputs, after
+
+    def draw_dropout(self, batch: int, length: int, rate: float, generator: torch.Generator) -> list[Tensor]:
+        return [keep(rate, (batch, length, self.hidden), generator) for _ in range(len(self.layers) - 1)]
+
+
+def keep(rate: float, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Dropout factors: 0 at `rate`, else 1 / (1 - rate)."""
+    kept = torch.rand(shape, generator=generator, device=generator.device) >= rate
+    return kept.float() / (1 - rate)

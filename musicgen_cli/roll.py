@@ -1,0 +1,64 @@
+"""A score as a piano roll: a row per step, 88 keys, and for each key two bits (start, continue) or one (sounds)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen_cli.score import END, KEYS, LOWEST, PITCH, START, Score
+
+NAME = "roll"
+BYTES = KEYS * 2 // 8  # of a packed step
+
+
+def encode(score: Score, bits: int = 2) -> NDArray[np.bool_]:
+    """Draw a quantised score as a roll, bool (T, 88, 2) of start and continue, or with one bit (T, 88) of sounding."""
+    roll = np.zeros((score.length, KEYS, 2), bool)
+    start, key = score.notes[:, START], score.notes[:, PITCH] - LOWEST
+    held = score.notes[:, END] - start - 1
+    first = np.cumsum(held) - held
+    steps = np.repeat(start + 1 - first, held) + np.arange(held.sum())  # start + 1 ... end - 1 of each note in turn
+    roll[steps, np.repeat(key, held), 1] = True
+    roll[start, key, 0] = True
+    return roll if bits == 2 else sounding(roll)
+
+
+def decode(
+    roll: NDArray[np.bool_],
+    steps_per_quarter: int,
+    tempo: float = 120.0,
+    time_signature: tuple[int, int] = (4, 4),
+) -> Score:
+    """Read any roll, (T, 88, 2) or (T, 88), as the score it stands for.
+
+    Reading is total: a continue with nothing to continue is a start, a start wins over a continue.
+    """
+    sounds, strikes = sounding(roll), struck(roll)
+    edge = np.zeros((1, KEYS), bool)
+    ends = sounds & ~(np.concatenate([sounds[1:], edge]) & ~np.concatenate([strikes[1:], edge]))
+    # In the order of keys, then steps, the first and the last step of each note stand at the same rank.
+    key, start = np.nonzero(strikes.T)
+    _, last = np.nonzero(ends.T)
+    notes = np.stack([start, last + 1, key + LOWEST], 1)
+    return Score(notes, steps_per_quarter, len(roll), tempo, time_signature)
+
+
+def sounding(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which keys sound, bool (T, 88), of a roll (T, 88, 2) or (T, 88)."""
+    return roll if roll.ndim == 2 else roll[:, :, 0] | roll[:, :, 1]
+
+
+def struck(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where notes begin, bool (T, 88): at a start bit, or where a key sounds that did not."""
+    sounds = sounding(roll)
+    new = sounds.copy()
+    new[1:] &= ~sounds[:-1]
+    return new if roll.ndim == 2 else new | roll[:, :, 0]
+
+
+def pack(roll: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A two-bit roll at an eighth of its size, uint8 (T, 22)."""
+    return np.packbits(roll.reshape(len(roll), KEYS * 2), axis=1)
+
+
+def unpack(packed: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The inverse of `pack`, bool (T, 88, 2)."""
+    return np.unpackbits(packed, axis=-1).astype(bool).reshape(*packed.shape[:-1], KEYS, 2)

@@ -1,0 +1,83 @@
+"""From what a model expects to what it plays: one step, and a whole song."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from musicgen_cli.losses import Loss
+from musicgen_cli.models import SequenceModel, State, unroll
+from musicgen_cli.score import KEYS
+
+Draw = Callable[[Tensor], Tensor]  # logits (..., size) -> bits (..., size)
+
+
+def threshold(value: float) -> Draw:
+    """Set the bits whose output, the sigmoid of its logit, is above a threshold; what the reference did."""
+    return lambda logits: (logits > math.log(value / (1 - value))).float()
+
+
+def toss(loss: Loss, value: float, temperature: float, generators: Sequence[torch.Generator]) -> Draw:
+    """Toss a coin for each bit, fair at the threshold and surer the further off it is; a generator for each song.
+
+    The log-odds of a bit are those of its calibrated probability, less those at the threshold, over the temperature.
+    At temperature 0 that is the threshold alone; an honest draw from the model's own probabilities has temperature 1
+    and the threshold at which the calibrated probability is one half.
+    """
+    if temperature == 0:
+        return threshold(value)
+    fair = loss.log_odds(torch.tensor(value, dtype=torch.float64).logit()).item()
+
+    def draw(logits: Tensor) -> Tensor:
+        chance = ((loss.log_odds(logits.float()) - fair) / temperature).sigmoid()
+        coins = [torch.rand(chance.shape[1:], generator=own, device=own.device) for own in generators]
+        return (torch.stack(coins).to(chance.device) < chance).float()
+
+    return draw
+
+
+def playable(step: Tensor, before: Tensor) -> Tensor:
+    """A step (B, size) as it will sound after the step before it: one bit a key is playable as it is.
+
+    Of two bits, a start wins over a continue, and a continue needs a key that sounds.
+    """
+    if step.shape[-1] == KEYS:
+        return step
+    starts, continues = step.view(-1, KEYS, 2).unbind(2)
+    sounded = before.view(-1, KEYS, 2).amax(2)
+    return torch.stack([starts, continues * (1 - starts) * sounded], 2).flatten(1)
+
+
+@torch.inference_mode()
+def generate(
+    model: SequenceModel, prime: Tensor, length: int, target: int, draw: Draw, state: State | None = None
+) -> Tensor:
+    """Go on from prime (B, S, size) by `length` steps, (B, length, size).
+
+    After every `target` steps, the length it was taught to write, the model reads the last S steps again.
+    state: begin in this state, not in the one that reading the prime leaves
+    """
+    model.eval()
+    steps, source = prime, prime.shape[1]
+    while (made := steps.shape[1] - source) < length:
+        recent = steps[:, -source:]
+        new = unroll(
+            model,
+            recent[:, -1],
+            state if state is not None else model.encode(recent),
+            min(target, length - made),
+            lambda t, features, before: playable(draw(model.head(features)), before),
+        )[1]
+        steps, state = torch.cat([steps, new], 1), None
+    return steps[:, source:]
+
+
+def random_state(state: State, generators: Sequence[torch.Generator]) -> State:
+    """A state of the same shape drawn anew, hidden as tanh of normal numbers, cells normal; a generator each song."""
+
+    def normal(like: Tensor) -> Tensor:
+        drawn = [torch.randn(like.shape[1:], generator=own, device=own.device) for own in generators]
+        return torch.stack(drawn).to(like)
+
+    return [(normal(hidden).tanh(), normal(cell)) for hidden, cell in state]

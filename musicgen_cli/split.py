@@ -1,0 +1,100 @@
+"""Which songs teach, which tell when to stop, which judge: never one tune on two sides."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen_cli.corpus import Corpus
+from musicgen_cli.errors import MusicgenError
+from musicgen_cli.roll import struck
+
+SIDES = ("train", "valid", "test")
+SHARE = 0.1  # of the songs, for validation and for test each
+GRAM = 12  # melody notes that have to follow each other alike, up to transposition
+ALIKE = 0.5  # share of its melody that a song has in common with its near-copy
+FACTORS = np.random.default_rng(88).integers(1, 1 << 62, (GRAM, 2), np.uint64) | np.uint64(1)  # of a linear hash
+
+
+def split(corpus: Corpus) -> dict[str, list[int]]:
+    """Deal the songs of a corpus onto the sides, by content alone: order and names change nothing."""
+    digests = [corpus.digest(i) for i in range(len(corpus))]
+    kin = families(corpus)
+    order = sorted({min((digests[i], i) for i in family): family for family in kin}.items())
+    rest = [family for _, family in order]
+    sides: dict[str, list[int]] = {side: [] for side in SIDES}
+    quota = max(1, round(SHARE * len(corpus)))
+    for side in ("valid", "test"):
+        for family in list(rest):
+            if len(sides[side]) + len(family) <= quota and len(rest) > 1:
+                sides[side] += family
+                rest.remove(family)
+    sides["train"] = [i for family in rest for i in family]
+    return {side: sorted(songs) for side, songs in sides.items()}
+
+
+def read_split(text: bytes, corpus: Corpus) -> tuple[dict[str, list[int]], Counter[str]]:
+    """A split that somebody laid down: JSON {"train": [names], "valid": [names], "test": [names]}.
+
+    Names may end in `.mid`. Also counts the songs that the split doesn't name, and names that the corpus hasn't.
+    """
+    try:
+        lists: dict[str, Any] = json.loads(text)
+        named = {name.rpartition(".mid")[0] or name: side for side in SIDES for name in lists.get(side, [])}
+    except (ValueError, AttributeError, TypeError):
+        raise MusicgenError('is no split: JSON {"train": [names], "valid": [...], "test": [...]} is wanted') from None
+    sides: dict[str, list[int]] = {side: [] for side in SIDES}
+    for i, song in enumerate(corpus.songs):
+        if song.name in named:
+            sides[named[song.name]].append(i)
+    found = {song.name for song in corpus.songs}
+    missing = Counter(
+        {
+            "songs that the split does not name": sum(song.name not in named for song in corpus.songs),
+            "names in the split without a song": sum(name not in found for name in named),
+        }
+    )
+    return sides, +missing
+
+
+def families(corpus: Corpus) -> list[list[int]]:
+    """Songs grouped so that near-copies, transposed ones too, are together: lists of indices."""
+    grams = [_melody_grams(corpus.roll(i)) for i in range(len(corpus))]
+    parent = list(range(len(corpus)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    # Songs that share a gram stand side by side once (gram, song) is sorted: count the pairs of neighbours.
+    gram = np.concatenate([*grams, np.zeros(0, np.uint64)])
+    song = np.repeat(np.arange(len(grams)), [len(own) for own in grams])
+    order = np.lexsort((song, gram))
+    gram, song = gram[order], song[order]
+    shared = gram[1:] == gram[:-1]
+    pairs, times = np.unique(np.stack([song[:-1][shared], song[1:][shared]], 1), axis=0, return_counts=True)
+    for (a, b), count in zip(pairs.tolist(), times.tolist()):
+        if count >= ALIKE * min(len(grams[a]), len(grams[b])):
+            parent[root(b)] = root(a)
+    together: dict[int, list[int]] = {}
+    for i in range(len(corpus)):
+        together.setdefault(root(i), []).append(i)
+    return list(together.values())
+
+
+def _melody_grams(roll: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Hashes of all runs of GRAM intervals and durations in the top line, uint64 (n,), each once; none for silence."""
+    starts = struck(roll)
+    steps = np.flatnonzero(starts.any(1))
+    if len(steps) < 2:
+        return np.zeros(0, np.uint64)
+    top = starts.shape[1] - 1 - starts[steps, ::-1].argmax(1)
+    moves = np.stack([np.diff(top) + 128, np.diff(steps)], 1).astype(np.uint64)
+    if len(moves) < GRAM:
+        moves = np.concatenate([moves, np.zeros((GRAM - len(moves), 2), np.uint64)])
+    runs = np.lib.stride_tricks.sliding_window_view(moves, (GRAM, 2))[:, 0]
+    return np.unique((runs * FACTORS).sum((1, 2), dtype=np.uint64))

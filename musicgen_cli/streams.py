@@ -1,0 +1,133 @@
+"""Where commands read and write: a path, or `-` for the pipe. Data goes to stdout, talk to stderr."""
+
+import contextlib
+import io
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from musicgen_cli.errors import MusicgenError
+
+PIPE = Path("-")
+TEMPORARY = ".musicgen-"  # how the names of unfinished files begin
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """Tell the user something, on stderr."""
+    if not quiet:
+        print(printable(text), file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Text that a terminal shows and does not obey: control characters and surrogates escaped, one line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def name_of(path: Path, pipe: str = "standard input") -> str:
+    return pipe if path == PIPE else str(path)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the name of the file before whatever is wrong with it."""
+    try:
+        yield
+    except MusicgenError as error:
+        raise MusicgenError(f"{name_of(path)}: {error}") from None
+
+
+def open_input(path: Path, made_by: str = "") -> BinaryIO:
+    """A seekable file of the bytes at `path`; what comes through a pipe is read into memory.
+
+    made_by: the command that makes such a file, for the message where there is none
+    """
+    if path == PIPE:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise MusicgenError("nothing to read: name a file, or pipe one in")
+        return io.BytesIO(sys.stdin.buffer.read())
+    try:
+        file = path.open("rb")
+        return file if file.seekable() else io.BytesIO(file.read())
+    except FileNotFoundError:
+        hint = f"; `{made_by}` makes it" if made_by else "; is the name right?"
+        raise MusicgenError(f"{path}: no such file{hint}") from None
+    except OSError as error:
+        raise MusicgenError(f"{path}: {error.strerror or error}") from None
+
+
+def read_bytes(path: Path, made_by: str = "") -> bytes:
+    try:
+        with open_input(path, made_by) as file:
+            return file.read()
+    except OSError as error:
+        raise MusicgenError(f"{name_of(path)}: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def output(path: Path) -> Iterator[BinaryIO]:
+    """A seekable file that appears at `path` whole, when the block ends well, or not at all.
+
+    `-` is stdout, where a terminal is refused. Links are followed; devices and named pipes are written, not replaced.
+    """
+    if path == PIPE:
+        if sys.stdout is None:
+            raise MusicgenError("standard output is closed: use -o FILE")
+        if sys.stdout.isatty():
+            raise MusicgenError("binary data is not written to a terminal: use -o FILE, or pipe it on")
+    target = None if path == PIPE else Path(os.path.realpath(path))
+    try:
+        if target is None or (target.exists() and not stat.S_ISREG(target.stat().st_mode)):
+            yield from _copied_at_the_end(sys.stdout.fileno() if target is None else target)
+        else:
+            yield from _renamed_at_the_end(target)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise MusicgenError(f"{name_of(path, 'standard output')}: {error.strerror or error}; nothing written") from None
+
+
+def _copied_at_the_end(target: int | Path) -> Iterator[BinaryIO]:
+    if isinstance(target, Path) and target.is_dir():
+        raise MusicgenError(f"{target} is a folder; name a file")
+    with tempfile.TemporaryFile() as file:
+        yield file
+        file.seek(0)
+        # Unbuffered, and written until every byte is out: a raw stream may take fewer than it is given.
+        with open(target, "wb", buffering=0, closefd=isinstance(target, Path)) as out:
+            while chunk := file.read(1 << 20):
+                view = memoryview(chunk)
+                while view:
+                    view = view[out.write(view) or 0 :]
+
+
+def _renamed_at_the_end(target: Path) -> Iterator[BinaryIO]:
+    if not target.parent.is_dir():
+        raise MusicgenError(f"{target.parent}: no such folder; make it first")
+    temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name[:200]}")
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with open(descriptor, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    with output(path) as file:
+        shutil.copyfileobj(io.BytesIO(data), file)

@@ -1,0 +1,246 @@
+"""Teaching a model: scheduled teacher forcing, and the epochs as a generator that its caller may stop and resume."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from musicgen_cli.dataset import Windows, transpose
+from musicgen_cli.device import autocast, generator
+from musicgen_cli.errors import MusicgenError
+from musicgen_cli.losses import Loss
+from musicgen_cli.metrics import Counts
+from musicgen_cli.models import Dropout, SequenceModel, unroll
+from musicgen_cli.sampling import threshold
+
+DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done -> share of the first forcing left
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1 - done,
+    "quadratic": lambda done: (1 - done) ** 2,
+}
+SHUFFLE, NOISE, SHIFT = range(3)  # what is drawn from a seed, each from generators of its own
+own_choice = threshold(0.5)
+
+
+def teach(
+    model: SequenceModel,
+    source: Tensor,
+    target: Tensor,
+    forced: Tensor | None = None,
+    dropout: Dropout | None = None,
+) -> Tensor:
+    """Logits (B, T, size) for target (B, T, size) after source (B, S, size): scheduled sampling (Bengio et al. 2015).
+
+    forced: bool (B, T), after which steps the model hears the target rather than its own choice; None is always.
+    What the model feeds itself is not differentiated, so a rollout without gradients first finds its inputs, and one
+    fused pass learns from them: the same arithmetic as the step-by-step loop, about twice as fast.
+    """
+    state = model.encode(source, dropout)
+    heard = target
+    if forced is not None:
+        with torch.no_grad():
+
+            def choose(t: int, features: Tensor, before: Tensor) -> Tensor:
+                return torch.where(forced[:, t, None], target[:, t], own_choice(model.head(features)))
+
+            _, heard = unroll(model, source[:, -1], state, target.shape[1], choose, dropout)
+    inputs = torch.cat([source[:, -1:], heard[:, :-1]], 1)
+    return model.head(model.decode(inputs, state, dropout))  # type: ignore[no-any-return]
+
+
+@dataclass
+class Scores:
+    """Sums over steps; what is read off them are means per step."""
+
+    nats: float = 0.0
+    steps: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+    def add(self, nats: Tensor, logits: Tensor, target: Tensor, real: Tensor) -> None:
+        """Count nats (B, T), and logits (B, T, size) against target, where the steps are real (B, T)."""
+        chosen, target, mask = logits > 0, target > 0.5, real[:, :, None]
+        sums = [real.sum(), (chosen & target & mask).sum(), (chosen & mask).sum(), (target & mask).sum()]
+        steps, *bits = torch.stack(sums).tolist()
+        self.nats += float((nats * real).sum())
+        self.steps += steps
+        hits, predicted, actual = bits
+        self.counts += Counts(hits, predicted, actual, steps * target.shape[-1])
+
+    @property
+    def loss(self) -> float:
+        return self.nats / self.steps if self.steps else math.nan
+
+
+@dataclass(frozen=True)
+class Epoch:
+    number: int  # from 1
+    train: Scores
+    valid: Scores | None
+    forcing: float
+    learning_rate: float
+    seconds: float
+    best: bool
+
+
+@torch.inference_mode()
+def evaluate(model: SequenceModel, loss: Loss, windows: Windows, device: torch.device, batch_size: int = 64) -> Scores:
+    """One step ahead, with the true steps before it, over all windows."""
+    model.eval()
+    scores = Scores()
+    for begin in range(0, len(windows), batch_size):
+        index = np.arange(begin, min(begin + batch_size, len(windows)))
+        source, target, real = windows.batch(index, device)
+        logits = teach(model, source, target)
+        scores.add(loss(logits, target), logits, target, real)
+    return scores
+
+
+class Training:
+    """A training that can stop after any step and go on as if it had not.
+
+    All that is drawn depends on the seed and on the place in the training alone, so its state is the weights, the
+    optimiser, the schedule, the place, and the sums of the epoch begun.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        loss: Loss,
+        train: Windows,
+        valid: Windows | None,
+        *,
+        device: torch.device,
+        epochs: int,
+        batch_size: int,
+        learning_rate: float,
+        warmup: int,
+        weight_decay: float,
+        clip: float,
+        forcing: float,
+        decay: str,
+        shift: int,
+        patience: int,
+        seed: int,
+        precision: str,
+    ):
+        self.model, self.loss, self.train, self.valid = model.to(device), loss, train, valid
+        self.device, self.epochs, self.batch_size, self.clip = device, epochs, batch_size, clip
+        self.forcing, self.decay, self.shift = forcing, decay, shift
+        self.patience, self.seed, self.precision = patience, seed, precision
+        self.optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
+        self.batches = math.ceil(len(train) / batch_size)
+        total = epochs * self.batches
+
+        def schedule(step: int) -> float:  # a linear warm-up, then half a cosine
+            rise = min(warmup, total // 10)
+            if step < rise:
+                return (step + 1) / (rise + 1)
+            return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / (total - rise + 1))
+
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, schedule)
+        self.step = 0  # batches learned from, over all epochs
+        self.seconds = 0.0
+        self.scores = Scores()  # of the epoch begun
+        self.best = math.inf
+        self.best_epoch = 0
+        self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self.step // self.batches
+
+    @property
+    def finished(self) -> bool:
+        return self.epoch >= self.epochs or (self.patience > 0 and self.epoch - self.best_epoch >= self.patience)
+
+    def run(self, stop: Callable[[], bool]) -> Iterator[int | Epoch]:
+        """Learn batch by batch: the number of the batch in its epoch after each, an Epoch after each epoch.
+
+        Ends when the training is finished, or after the batch at which stop() says so.
+        """
+        since = time.perf_counter()
+        while not self.finished:
+            order = np.random.default_rng([self.seed, SHUFFLE, self.epoch]).permutation(len(self.train))
+            forcing = self.forcing * DECAYS[self.decay](self.epoch / self.epochs)
+            number = self.epoch + 1
+            while self.step < number * self.batches:
+                begin = self.step % self.batches * self.batch_size
+                self._learn(order[begin : begin + self.batch_size], forcing)
+                now = time.perf_counter()
+                self.seconds, since = self.seconds + now - since, now
+                if self.step < number * self.batches:
+                    yield self.step % self.batches
+                    if stop():
+                        return
+            yield self._close_epoch(forcing)
+            now = time.perf_counter()
+            self.seconds, since = self.seconds + now - since, now
+            if stop():
+                return
+
+    def _learn(self, index: Any, forcing: float) -> None:
+        self.model.train()
+        source, target, real = self.train.batch(index, self.device)
+        if self.shift:
+            drawn = np.random.default_rng([self.seed, SHIFT, self.step]).integers(
+                -self.shift, self.shift + 1, len(index)
+            )
+            shifts = torch.from_numpy(drawn).to(self.device)
+            source, target = transpose(source, shifts), transpose(target, shifts)
+        noise = generator(self.device, self.seed, NOISE, self.step)
+        dropout = self.model.draw_dropout(len(index), source.shape[1], target.shape[1], noise)
+        coins = torch.rand(target.shape[:2], generator=noise, device=self.device)
+        forced = coins < forcing if forcing < 1 else None
+        with autocast(self.device, self.precision):
+            logits = teach(self.model, source, target, forced, dropout).float()
+        nats = self.loss(logits, target)
+        loss = (nats * real).sum() / real.sum()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        if not bool(torch.isfinite(norm)):
+            raise MusicgenError("the training diverged (its gradient is not finite); try a lower --learning-rate")
+        self.optimizer.step()
+        self.scheduler.step()
+        self.step += 1
+        self.scores.add(nats.detach(), logits.detach(), target, real)
+
+    def _close_epoch(self, forcing: float) -> Epoch:
+        with autocast(self.device, self.precision):
+            valid = evaluate(self.model, self.loss, self.valid, self.device) if self.valid is not None else None
+        score = (valid or self.scores).loss
+        best = score < self.best
+        if best:
+            self.best, self.best_epoch = score, self.epoch
+            self.best_weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+        rate = self.optimizer.param_groups[0]["lr"]
+        done, self.scores = self.scores, Scores()
+        return Epoch(self.epoch, done, valid, forcing, rate, self.seconds, best)
+
+    def state(self) -> dict[str, Any]:
+        """All that an exact continuation needs, beside the settings and the data."""
+        return {
+            "weights": {name: value.cpu() for name, value in self.model.state_dict().items()},
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "scores": [self.scores.nats, self.scores.steps, *vars(self.scores.counts).values()],
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+        }
+
+    def restore(self, state: dict[str, Any], best_weights: dict[str, Tensor]) -> None:
+        """Go on from what `state` returned."""
+        self.model.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.last_epoch = self.step = state["step"]
+        self.seconds = state["seconds"]
+        nats, steps, *counts = state["scores"]
+        self.scores = Scores(nats, steps, Counts(*counts))
+        self.best, self.best_epoch, self.best_weights = state["best"], state["best_epoch"], best_weights
