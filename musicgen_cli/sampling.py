@@ -40,13 +40,14 @@ def toss(loss: Loss, value: float, temperature: float, generators: Sequence[torc
 def playable(step: Tensor, before: Tensor) -> Tensor:
     """A step (B, size) as it will sound after the step before it: one bit a key is playable as it is.
 
-    Of two bits, a start wins over a continue, and a continue needs a key that sounds.
+    Of two bits, a start wins over a continue, and a continue with nothing to continue is a start, as `roll` reads it.
     """
     if step.shape[-1] == KEYS:
         return step
     starts, continues = step.view(-1, KEYS, 2).unbind(2)
     sounded = before.view(-1, KEYS, 2).amax(2)
-    return torch.stack([starts, continues * (1 - starts) * sounded], 2).flatten(1)
+    starts = torch.maximum(starts, continues * (1 - sounded))
+    return torch.stack([starts, continues * (1 - starts)], 2).flatten(1)
 
 
 @torch.inference_mode()

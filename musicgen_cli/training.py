@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from musicgen_cli.dataset import Windows, transpose
+from musicgen_cli.dataset import Windows, rates, transpose
 from musicgen_cli.device import autocast, generator
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import Loss
 from musicgen_cli.metrics import Counts
 from musicgen_cli.models import Dropout, SequenceModel, unroll
-from musicgen_cli.sampling import threshold
+from musicgen_cli.sampling import playable, threshold
 
 DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done -> share of the first forcing left
     "constant": lambda done: 1.0,
@@ -46,7 +46,8 @@ def teach(
         with torch.no_grad():
 
             def choose(t: int, features: Tensor, before: Tensor) -> Tensor:
-                return torch.where(forced[:, t, None], target[:, t], own_choice(model.head(features)))
+                own = playable(own_choice(model.head(features)), before)
+                return torch.where(forced[:, t, None], target[:, t], own)
 
             _, heard = unroll(model, source[:, -1], state, target.shape[1], choose, dropout)
     inputs = torch.cat([source[:, -1:], heard[:, :-1]], 1)
@@ -128,6 +129,8 @@ class Training:
         seed: int,
         precision: str,
     ):
+        odds = np.clip(rates(train.corpus, np.unique(train.song)), 1e-5, 1 - 1e-5)
+        model.expect(loss.logits(torch.tensor(odds, dtype=torch.float32).logit()))
         self.model, self.loss, self.train, self.valid = model.to(device), loss, train, valid
         self.device, self.epochs, self.batch_size, self.clip = device, epochs, batch_size, clip
         self.forcing, self.decay, self.shift = forcing, decay, shift
@@ -204,8 +207,8 @@ class Training:
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        if not bool(torch.isfinite(norm)):
-            raise MusicgenError("the training diverged (its gradient is not finite); try a lower --learning-rate")
+        if not bool(torch.isfinite(loss + norm)):
+            raise MusicgenError("the training diverged (its loss is not finite); try a lower --learning-rate")
         self.optimizer.step()
         self.scheduler.step()
         self.step += 1

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -8,6 +8,8 @@ from musicgen_cli.errors import MusicgenError
 
 if TYPE_CHECKING:
     from musicgen_cli.evaluation import Row
+
+TABLE_WIDTH = 112
 
 
 def evaluate(
@@ -32,8 +34,9 @@ def evaluate(
 ) -> None:
     r"""Score a model on songs it never trained on, beside predictors that know nothing.
 
-    One step ahead, it hears the true steps so far; running free, only its own. Loss is in nats per step; accuracy
-    is over all bits and high for silence; recall, precision and F1 are over the bits that sound.
+    One step ahead, it hears the true steps so far; running free, only its own. The loss is that of the training,
+    nats are those of the calibrated probabilities, both per step. Accuracy is over all bits, and high for silence.
+    `± sd`: mean and standard deviation over songs.
 
     \b
     Examples:
@@ -77,19 +80,23 @@ def evaluate(
 
 
 def _print_table(title: str, rows: "list[Row]") -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", caption="recall ± sd: mean and standard deviation over songs")
-    table.add_column("predictor")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("predictor", no_wrap=True)
     for name in ("loss", "nats", "accuracy", "recall", "precision", "F1", "density", "recall ± sd", "precision ± sd"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
-    Console(width=None if Console().is_terminal else 120).print(table)
+    console = Console()
+    Console(width=max(console.width, TABLE_WIDTH)).print(table)
 
 
-def _cells(row: "Row") -> list[Any]:
+def _cells(row: "Row") -> list[str]:
+    """A predictor's scores over all bits, then the mean and standard deviation over songs of two of them."""
+
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:.3f}"
 

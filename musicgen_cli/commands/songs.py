@@ -1,14 +1,19 @@
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from musicgen_cli.commands.options import Quiet
 from musicgen_cli.errors import MusicgenError
 
+if TYPE_CHECKING:
+    from musicgen_cli.score import Score
+
 TICKS_PER_QUARTER = 480
 TEMPO = 100.0  # quarter notes a minute, where a score gives none
+ANALYSIS = ".rntxt"  # files of chord names, without notes
 CHORALES = "bach"  # of whom the corpus has far more than chorales; these are the ones asked for
 
 
@@ -39,51 +44,66 @@ def songs(
         raise MusicgenError(f"the music21 corpus has nothing by {composer!r}; try bach, monteverdi, mozart or haydn")
     output.mkdir(parents=True, exist_ok=True)
     written = skipped = 0
-    for piece in _watched(pieces, quiet):
+    for name, path in _watched(pieces, quiet):
         try:
-            score = _score(music21, piece)
+            scores = _scores(music21, path)
         except Exception as error:  # music21 raises of its own, and others', where a score is odd
-            say(f"skipped {piece.name}: {type(error).__name__}: {error}")
+            say(f"skipped {name}: {type(error).__name__}: {error}")
             skipped += 1
             continue
-        name = piece.name.split(".mxl")[0].split(".xml")[0].split(".krn")[0]
-        write_bytes(output / f"{name}.mid", midi.write(score, name=name, text=f"{name}, from the music21 corpus"))
-        written += 1
+        for number, score in enumerate(scores, 1):
+            title = name if len(scores) == 1 else f"{name}-{number}"
+            write_bytes(output / f"{title}.mid", midi.write(score, name=title, text=f"{title}: the music21 corpus"))
+        written += len(scores)
     say(f"wrote {written} files in {output}" + (f"; skipped {skipped}" if skipped else ""), quiet)
 
 
-def _pieces(music21: Any, composer: str) -> list[Path]:
+def _pieces(music21: Any, composer: str) -> list[tuple[str, Path]]:
+    """Names and paths; a name holds the folders between the composer's and the piece."""
     if composer == CHORALES:
-        names = music21.corpus.chorales.Iterator(returnType="filename")
-        return [Path(music21.corpus.getWork(name)) for name in names]
-    return sorted(Path(path) for path in music21.corpus.getComposer(composer))
+        works = [music21.corpus.getWork(name) for name in music21.corpus.chorales.Iterator(returnType="filename")]
+        paths = [Path(work[0] if isinstance(work, list) else work) for work in works]
+    else:
+        paths = sorted(Path(path) for path in music21.corpus.getComposer(composer))
+    named = {}
+    for path in paths:
+        if path.suffix != ANALYSIS:
+            below = path.parts[len(path.parts) - path.parts[::-1].index(composer) :]
+            named["-".join(below).removesuffix(path.suffix)] = path
+    return list(named.items())
 
 
-def _score(music21: Any, path: Path) -> Any:
-    """A piece of the music21 corpus as a Score: ties joined, repeats played, at sounding pitch."""
+def _scores(music21: Any, path: Path) -> "list[Score]":
+    """The pieces in a file of the music21 corpus: ties joined, repeats played, sounding pitch; no silent ones."""
+    parsed = music21.converter.parse(path)
+    scores = parsed.scores if isinstance(parsed, music21.stream.Opus) else [parsed]
+    return [score for score in (_score(music21, piece) for piece in scores) if len(score.notes)]
+
+
+def _score(music21: Any, piece: Any) -> "Score":
     import numpy as np
 
     from musicgen_cli.score import Score
 
-    piece = music21.converter.parse(path)
-    parts = piece.parts if isinstance(piece, music21.stream.Score) else piece.scores[0].parts
     with contextlib.suppress(Exception):  # where repeats do not add up it is played once through
-        parts = piece.expandRepeats().parts
-    notes: list[tuple[int, int, int]] = []
-    for part in parts:
-        for note in part.toSoundingPitch().stripTies().flatten().notes:
-            start = round(note.offset * TICKS_PER_QUARTER)
-            end = round((note.offset + note.quarterLength) * TICKS_PER_QUARTER)
-            if end > start:
-                notes += [(start, end, pitch.midi) for pitch in note.pitches]
-    if not notes:
-        raise MusicgenError("no notes")
+        piece = piece.expandRepeats()
+    notes = [
+        (
+            round(note.offset * TICKS_PER_QUARTER),
+            round((note.offset + note.quarterLength) * TICKS_PER_QUARTER),
+            pitch.midi,
+        )
+        for part in piece.parts
+        for note in part.toSoundingPitch().stripTies().flatten().notes
+        for pitch in note.pitches
+        if note.quarterLength
+    ]
     metre = next(iter(piece.recurse().getElementsByClass(music21.meter.TimeSignature)), None)
     signature = (metre.numerator, metre.denominator) if metre else (4, 4)
-    return Score(np.array(notes), TICKS_PER_QUARTER, 0, TEMPO, signature)
+    return Score(np.array(notes, np.int64), TICKS_PER_QUARTER, 0, TEMPO, signature)
 
 
-def _watched(pieces: list[Path], quiet: bool) -> Any:
+def _watched(pieces: list[tuple[str, Path]], quiet: bool) -> Iterable[tuple[str, Path]]:
     from rich.console import Console
     from rich.progress import track
 

@@ -203,10 +203,9 @@ def _deal(music: "Corpus", path: Path, split_file: Path | None) -> dict[str, lis
 def _prepare(
     music: "Corpus", sides: dict[str, list[int]], settings: dict[str, Any], computer: Any, path: Path
 ) -> "Training":
-    import numpy as np
     import torch
 
-    from musicgen_cli.dataset import cover, inside, rates
+    from musicgen_cli.dataset import cover, inside
     from musicgen_cli.losses import LOSSES, Focal
     from musicgen_cli.models import MODELS
     from musicgen_cli.training import Training
@@ -224,8 +223,6 @@ def _prepare(
     network = MODELS[settings["model"]][0]
     sizes = ("hidden", "layers", "dense", "dropout", "dense_dropout")
     model = network(size=88 * music.bits, **{name: settings[name] for name in sizes})
-    base = np.clip(rates(music, sides["train"]), 1e-5, 1 - 1e-5)
-    model.expect(loss.logits(torch.tensor(base, dtype=torch.float32).logit()))
     return Training(
         model,
         loss,

@@ -1,0 +1,37 @@
+# `make` lists what there is to make. Only Python 3.11 or later and make are needed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+DEMO = demo
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: $(VENV)/.songs  ## make music: an environment, example songs, a small model, a MIDI file
+	VENV=$(abspath $(VENV)) sh examples/demo.sh $(DEMO)
+
+test: $(VENV)/.dev  ## run the tests, the linter and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+test-slow: $(VENV)/.dev $(VENV)/.songs  ## run the slow tests
+	$(BIN)/python -m pytest -q -m slow
+
+clean:  ## take away what was made, the environment too
+	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "musicgen needs Python 3.11 or later: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each set of packages, remade when what it is made from changes.
+$(VENV)/.dev: EXTRA = dev
+$(VENV)/.songs: EXTRA = songs
+$(VENV)/.dev $(VENV)/.songs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRA)]'
+	touch $@
+
+.PHONY: help demo test test-slow clean
+.DEFAULT_GOAL := help

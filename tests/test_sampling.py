@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from musicgen_cli import roll
+from musicgen_cli.dataset import from_steps
+from musicgen_cli.losses import BinaryCrossEntropy, Focal
+from musicgen_cli.models import MODELS
+from musicgen_cli.sampling import generate, playable, random_state, threshold, toss
+
+
+def generators(count, seed=0):
+    return [torch.Generator().manual_seed(seed + i) for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(3)
+    model = MODELS["poly"][0](176, hidden=16, dense=16)
+    with torch.no_grad():
+        model.head.weight.mul_(20)  # opinions strong enough to tell one step from another
+    return model.eval()
+
+
+def test_temperature_zero_is_the_threshold():
+    logits = torch.linspace(-3, 3, 176).expand(2, 176)
+    for value in (0.3, 0.5):
+        assert torch.equal(toss(Focal(), value, 0, [])(logits), threshold(value)(logits))
+        cold = toss(Focal(), value, 1e-4, generators(2))(logits)
+        assert (cold != threshold(value)(logits)).sum() <= 2  # what lies on the threshold itself
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy(), Focal()])
+def test_an_honest_draw_sets_bits_as_often_as_the_model_expects(loss):
+    chances = torch.tensor([0.02, 0.3, 0.9])
+    honest = loss.logits(torch.zeros(())).sigmoid().item()  # the output whose calibrated probability is one half
+    draw = toss(loss, honest, 1.0, generators(20_000))
+    drawn = draw(loss.logits(chances.logit()).expand(20_000, 3))
+    torch.testing.assert_close(drawn.mean(0), chances, atol=0.012, rtol=0)
+
+
+@given(st.integers(0, 1000))
+def test_a_playable_step_sounds_as_a_roll_reads_the_bits(seed):
+    bits = np.random.default_rng(seed).random((6, 88, 2)) < 0.3
+    played, before = [], torch.zeros(1, 176)
+    for step in bits:
+        before = playable(torch.from_numpy(step.reshape(1, 176)).float(), before)
+        played.append(before)
+    assert (roll.encode(roll.decode(bits, 4)) == from_steps(torch.cat(played))).all()
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 30])
+def test_beyond_its_target_a_model_reads_the_last_steps_again(model, length):
+    prime = torch.rand(2, 6, 176, generator=torch.Generator().manual_seed(0)).round()
+    made = generate(model, prime, length, target=8, draw=threshold(0.6))
+    assert made.shape == (2, length, 176)
+    steps = prime
+    for begin in range(0, length, 8):  # the same, chunk by chunk
+        chunk = generate(model, steps[:, -6:], min(8, length - begin), 8, threshold(0.6))
+        steps = torch.cat([steps, chunk], 1)
+    assert torch.equal(made, steps[:, 6:])
+
+
+def test_a_song_depends_on_its_own_seed_and_not_on_its_company(model):
+    prime = torch.zeros(4, 6, 176)
+    together = generate(model, prime, 12, 8, toss(Focal(), 0.5, 1.0, generators(4)))
+    alone = generate(model, prime[2:3], 12, 8, toss(Focal(), 0.5, 1.0, generators(1, seed=2)))
+    assert torch.equal(together[2:3], alone)
+    assert not torch.equal(together[1], together[2])
+
+
+def test_what_a_model_hears_is_what_it_played(model):  # DESIGN 8.1: the reference heard zeros at every step
+    prime = torch.rand(1, 6, 176, generator=torch.Generator().manual_seed(1)).round()
+    made = generate(model, prime, 8, 8, threshold(0.6))
+    state, step = model.encode(prime), prime[:, -1]
+    for t in range(8):
+        features, state = model.advance(step, state)
+        step = playable(threshold(0.6)(model.head(features)), step)
+        assert torch.equal(step, made[:, t])
+    deaf = model.advance(torch.zeros(1, 176), model.encode(prime))[0]
+    assert not torch.allclose(deaf, model.advance(prime[:, -1], model.encode(prime))[0])
+
+
+def test_a_random_state_is_a_song_of_its_own(model):
+    state = random_state(model.encode(torch.zeros(3, 4, 176)), generators(3))
+    (hidden, cell), *_ = state
+    assert hidden.shape == cell.shape == (3, 16)
+    assert hidden.abs().max() < 1
+    again = random_state(model.encode(torch.zeros(1, 4, 176)), generators(1, seed=1))
+    assert torch.equal(again[0][0][0], hidden[1])

@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import torch
+
+from musicgen_cli import corpus, roll
+from musicgen_cli.corpus import Song
+from musicgen_cli.dataset import cover, from_steps, inside, pad
+from musicgen_cli.errors import MusicgenError
+from musicgen_cli.losses import LOSSES
+from musicgen_cli.models import MODELS
+from musicgen_cli.sampling import generate, threshold
+from musicgen_cli.score import Score
+from musicgen_cli.training import DECAYS, Epoch, Training, evaluate
+
+CPU = torch.device("cpu")
+# A round of eight quarter notes over a bass, as (start, end, pitch) in sixteenths.
+TUNE = [(4 * i, 4 * i + 4, pitch) for i, pitch in enumerate([60, 62, 64, 65, 67, 65, 64, 62])] + [
+    (0, 8, 48), (8, 16, 43), (16, 24, 48), (24, 32, 41),
+]  # fmt: skip
+SIZES = {"hidden": 32, "dense": 32, "dropout": 0.1, "dense_dropout": 0.1}
+
+
+def a_corpus(songs=2):
+    tune = roll.encode(Score(np.array(TUNE), 4))
+    return corpus.gather([(Song(f"song {i}"), np.roll(tune, i * 7, axis=1)) for i in range(songs)])
+
+
+def a_training(loss="focal", songs=2, valid=True, **changes):
+    music = a_corpus(songs + 1)
+    torch.manual_seed(0)
+    model = MODELS["poly"][0](176, **SIZES)
+    settings = {
+        "epochs": 3, "batch_size": 3, "learning_rate": 1e-2, "warmup": 2, "weight_decay": 0.01, "clip": 1.0,
+        "forcing": 0.5, "decay": "linear", "shift": 2, "patience": 0, "seed": 5, "precision": "fp32",
+    }  # fmt: skip
+    heard = cover(music, [songs], 8, 8) if valid else None
+    windows = inside(music, range(songs), 8, 8, 3)
+    return Training(model, LOSSES[loss](), windows, heard, device=CPU, **{**settings, **changes})
+
+
+def never():
+    return False
+
+
+def epochs_of(run, stop=never):
+    return [event for event in run.run(stop) if isinstance(event, Epoch)]
+
+
+def outcome(run, epochs):
+    rows = [(e.number, e.train.loss, e.valid and e.valid.loss, e.forcing, e.learning_rate, e.best) for e in epochs]
+    return rows, run.model.state_dict(), run.best_weights, run.optimizer.state_dict()
+
+
+def assert_same(one, other):
+    assert one[0] == other[0]
+    for mine, theirs in zip(one[1:3], other[1:3]):
+        assert mine.keys() == theirs.keys()
+        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert str(one[3]) == str(other[3])
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 6, 11])
+def test_a_training_resumed_equals_one_never_stopped(stop_after):
+    whole = a_training()
+    expected = outcome(whole, epochs_of(whole))
+
+    first = a_training()
+    begun = epochs_of(first, lambda: first.step >= stop_after)
+    state = first.state()
+    second = a_training()
+    second.restore(state, {name: value.clone() for name, value in first.best_weights.items()})
+    assert second.step == first.step == stop_after
+    assert_same(outcome(second, begun + epochs_of(second)), expected)
+
+
+@pytest.mark.parametrize("piece", ["weights", "optimizer", "step", "scores", "best"])
+def test_each_piece_of_the_state_is_needed_to_resume(piece):
+    whole = a_training()
+    expected = outcome(whole, epochs_of(whole))
+    first = a_training()
+    begun = epochs_of(first, lambda: first.step >= 11)
+    wrong = {**a_training().state(), "best": -1.0}
+    second = a_training()
+    second.restore({**first.state(), piece: wrong[piece]}, dict(first.best_weights))
+    with pytest.raises(AssertionError):
+        assert_same(outcome(second, begun + epochs_of(second)), expected)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    one, same, other = a_training(), a_training(), a_training(seed=6)
+    assert_same(outcome(one, epochs_of(one)), outcome(same, epochs_of(same)))
+    epochs_of(other)
+    assert not torch.equal(one.model.head.weight, other.model.head.weight)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_rest():  # DESIGN 8.7
+    run = a_training(epochs=60, patience=2, learning_rate=0.05)
+    epochs = epochs_of(run)
+    losses = [epoch.valid.loss for epoch in epochs]
+    assert len(epochs) < 60
+    assert run.best_epoch == 1 + int(np.argmin(losses)) == len(epochs) - 2
+    run.model.load_state_dict(run.best_weights)
+    assert evaluate(run.model, run.loss, run.valid, CPU).loss == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_an_epochs_scores_are_over_all_its_batches():  # DESIGN 8.7: the reference's came from the last one
+    run = a_training(epochs=1)
+    (epoch,) = epochs_of(run)
+    assert epoch.train.steps == len(run.train) * 8
+    assert epoch.valid.steps == 32
+
+
+def test_without_validation_songs_the_training_loss_decides():
+    run = a_training(valid=False)
+    epochs = epochs_of(run)
+    assert run.best == min(epoch.train.loss for epoch in epochs)
+    assert all(epoch.valid is None for epoch in epochs)
+
+
+@pytest.mark.parametrize("decay", DECAYS)
+def test_forcing_falls_with_the_epochs(decay):
+    shares = [DECAYS[decay](done) for done in (0, 0.5, 1)]
+    assert shares == {"constant": [1, 1, 1], "linear": [1, 0.5, 0], "quadratic": [1, 0.25, 0]}[decay]
+
+
+def test_a_divergent_training_says_so_and_keeps_its_best_weights():
+    run = a_training()
+    events = run.run(never)
+    while not run.best_weights:
+        next(events)
+    with torch.no_grad():
+        run.model.head.bias.fill_(float("inf"))
+    with pytest.raises(MusicgenError, match="learning-rate"):
+        list(events)
+    assert all(torch.isfinite(weights).all() for weights in run.best_weights.values())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_short_tune_is_learned_and_played_back(loss):
+    music = a_corpus(1)
+    torch.manual_seed(0)
+    model = MODELS["poly"][0](176, hidden=64, dense=64, layers=1, dropout=0.0, dense_dropout=0.0)
+    run = Training(
+        model, LOSSES[loss](), inside(music, [0], 8, 24, 1), None, device=CPU, epochs=75, batch_size=4,
+        learning_rate=2e-2, warmup=10, weight_decay=0.0, clip=1.0, forcing=0.9, decay="constant", shift=0, patience=0,
+        seed=0, precision="fp32",
+    )  # fmt: skip
+    epochs_of(run)
+    made = generate(model, pad(music[0][:8], 8)[None], 24, 24, threshold(0.5))
+    assert (from_steps(made[0]) == music[0][8:]).all()
