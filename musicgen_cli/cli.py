@@ -47,7 +47,7 @@ def musicgen(
         bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    r"""Music from the shell: MIDI to arrays, arrays to models, models to new music.
+    """Music from the shell: MIDI to arrays, arrays to models, models to new music.
 
     \b
     musicgen encode songs/*.mid -o rolls.npy        MIDI -> piano rolls

@@ -77,7 +77,7 @@ def cover(corpus: Corpus, songs: Sequence[int], source: int, target: int) -> Win
     return Windows(corpus, song, np.concatenate([*at, np.zeros(0, np.int64)]), source, target)
 
 
-def rates(corpus: Corpus, songs: Sequence[int]) -> NDArray[np.float64]:
+def rates(corpus: Corpus, songs: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
     """How often each bit of a step is set in these songs, (176,) or (88,)."""
     total = sum((to_steps(corpus[i]).sum(0, dtype=torch.int64).numpy() for i in songs), np.zeros(()))
     return np.asarray(total / max(int(corpus.lengths[list(songs)].sum()), 1), float)

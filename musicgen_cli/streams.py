@@ -23,6 +23,11 @@ def say(text: str, quiet: bool = False) -> None:
         print(printable(text), file=sys.stderr)
 
 
+def interactive() -> bool:
+    """Whether somebody watches stderr."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def printable(text: str) -> str:
     """Text that a terminal shows and does not obey: control characters and surrogates escaped, one line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -75,13 +75,13 @@ def test_a_training_resumed_equals_one_never_stopped(stop_after):
 
 @pytest.mark.parametrize("piece", ["weights", "optimizer", "step", "scores", "best"])
 def test_each_piece_of_the_state_is_needed_to_resume(piece):
-    whole = a_training()
+    whole = a_training(valid=False)
     expected = outcome(whole, epochs_of(whole))
-    first = a_training()
-    begun = epochs_of(first, lambda: first.step >= 11)
-    wrong = {**a_training().state(), "best": -1.0}
-    second = a_training()
-    second.restore({**first.state(), piece: wrong[piece]}, dict(first.best_weights))
+    first = a_training(valid=False)
+    begun = epochs_of(first, lambda: first.step >= 8)
+    without = {**a_training(valid=False).state(), "best": -1.0}
+    second = a_training(valid=False)
+    second.restore({**first.state(), piece: without[piece]}, dict(first.best_weights))
     with pytest.raises(AssertionError):
         assert_same(outcome(second, begun + epochs_of(second)), expected)
 

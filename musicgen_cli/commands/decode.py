@@ -18,7 +18,7 @@ def decode(
     velocity: Annotated[int, typer.Option(min=1, max=127, help="How hard the keys are struck.")] = 80,
     quiet: Quiet = False,
 ) -> None:
-    r"""Turn a corpus back into MIDI: one song into a file, several into a folder.
+    """Turn a corpus back into MIDI: one song into a file, several into a folder.
 
     \b
     Examples:

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from musicgen_cli.commands.options import Output, Quiet, StepsPerQuarter
-from musicgen_cli.score import MAX_STEPS
 from musicgen_cli.streams import PIPE
 
 
@@ -28,11 +27,13 @@ def encode(
     program: Annotated[
         list[int] | None, typer.Option(min=0, max=127, help="Keep the parts with this General MIDI program.")
     ] = None,
-    max_steps: Annotated[int, typer.Option(min=1, help="Skip songs that last longer.")] = MAX_STEPS,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="Skip songs that last longer; default: 131072, nine hours at 60.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    r"""Turn MIDI files into one corpus of piano rolls.
+    """Turn MIDI files into one corpus of piano rolls.
 
     All parts of a file sound together; what is left out is counted on stderr. A file that cannot be read is skipped.
 
@@ -46,7 +47,7 @@ def encode(
     from musicgen_cli.commands.inputs import listed, midi_files, song_name
     from musicgen_cli.corpus import Song, Writer
     from musicgen_cli.errors import MusicgenError
-    from musicgen_cli.score import on_keyboard, quantise
+    from musicgen_cli.score import MAX_STEPS, on_keyboard, quantise
     from musicgen_cli.streams import naming, read_bytes, say
     from musicgen_cli.streams import output as open_output
 
@@ -66,7 +67,7 @@ def encode(
                     score, dropped = midi.read(
                         read_bytes(path), drums=drums, tracks=track or (), programs=program or ()
                     )
-                    song = quantise(score, steps_per_quarter, max_steps)
+                    song = quantise(score, steps_per_quarter, max_steps or MAX_STEPS)
                     if not len(song.notes):
                         reasons = ", ".join(f"{n} {what} left out" for what, n in dropped.items())
                         raise MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))

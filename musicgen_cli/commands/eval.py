@@ -32,7 +32,7 @@ def evaluate(
     threads: Threads = 0,
     quiet: Quiet = False,
 ) -> None:
-    r"""Score a model on songs it never trained on, beside predictors that know nothing.
+    """Score a model on songs it never trained on, beside predictors that know nothing.
 
     One step ahead, it hears the true steps so far; running free, only its own. The loss is that of the training,
     nats are those of the calibrated probabilities, both per step. Accuracy is over all bits, and high for silence.

@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,11 +51,6 @@ def kind(data: bytes) -> str:
 def song_name(path: Path) -> str:
     """The name of the song in a file, as text that can be stored."""
     return os.fsencode(path.stem if path != PIPE else "stdin").decode("utf-8", "replace")
-
-
-def interactive() -> bool:
-    """Whether somebody watches stderr."""
-    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def music_like(path: Path, steps_per_quarter: int, bits: int) -> corpora.Corpus:

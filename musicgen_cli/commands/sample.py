@@ -48,7 +48,7 @@ def sample(
     threads: Threads = 0,
     quiet: Quiet = False,
 ) -> None:
-    r"""Make new music with a trained model.
+    """Make new music with a trained model.
 
     Writes a corpus, one song a sample, for `musicgen decode`. Model, seed and settings are noted in each song.
 

@@ -20,7 +20,7 @@ def show(
     ] = False,
     json_: Json = False,
 ) -> None:
-    r"""Tell what is in a file: songs, steps and density; a model and its scores; the parts of a MIDI file.
+    """Tell what is in a file: songs, steps and density; a model and its scores; the parts of a MIDI file.
 
     \b
     Examples:

@@ -23,7 +23,7 @@ def songs(
     limit: Annotated[int, typer.Option(min=1, help="Write at most so many.")] = 10_000,
     quiet: Quiet = False,
 ) -> None:
-    r"""Write real pieces as MIDI files, from the corpus that comes with music21.
+    """Write real pieces as MIDI files, from the corpus that comes with music21.
 
     `bach` gives the four-part chorales; other composers (monteverdi, mozart, haydn, ...) all their pieces. Needs the
     extra: pip install 'musicgen-cli[songs]'.
@@ -107,6 +107,6 @@ def _watched(pieces: list[tuple[str, Path]], quiet: bool) -> Iterable[tuple[str,
     from rich.console import Console
     from rich.progress import track
 
-    from musicgen_cli.commands.inputs import interactive
+    from musicgen_cli.streams import interactive
 
     return track(pieces, "songs", console=Console(stderr=True), transient=True, disable=quiet or not interactive())

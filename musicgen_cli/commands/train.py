@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from musicgen_cli.commands.inputs import interactive
 from musicgen_cli.commands.options import Device, Precision, Quiet, Seed, Threads, use
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.streams import say, write_bytes
+from musicgen_cli.streams import interactive, say, write_bytes
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
@@ -62,7 +61,7 @@ def train(
     ] = None,
     forcing_decay: Annotated[
         Literal["constant", "linear", "quadratic"], typer.Option(help="How that share falls with the epochs, to 0.")
-    ] = "linear",
+    ] = "constant",
     transpose: Annotated[
         int, typer.Option(min=0, max=24, help="Move each window at random, by up to so many keys, up or down.")
     ] = 4,
@@ -82,7 +81,7 @@ def train(
     threads: Threads = 0,
     quiet: Quiet = False,
 ) -> None:
-    r"""Train a model on a corpus and keep its best epoch.
+    """Train a model on a corpus and keep its best epoch.
 
     Songs are dealt onto training, validation and test by their content, near-copies together; `eval` knows them again.
     The checkpoint is written after every epoch. Ctrl-C ends the batch, saves, and `--resume` goes on as if it had not.

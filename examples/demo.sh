@@ -1,0 +1,23 @@
+#!/bin/sh
+# From nothing to music: example songs, rolls, a small model, a new piece.  sh examples/demo.sh FOLDER
+set -eu
+PATH="${VENV:+$VENV/bin:}$PATH"
+mkdir -p "${1:-demo}"
+cd "${1:-demo}"
+
+[ -d songs ] || musicgen songs bach --limit 120 -o songs
+musicgen encode songs/*.mid -o rolls.npy
+musicgen train rolls.npy --hidden 128 --learning-rate 4e-3 --batch-size 8 --hop 32 --epochs 45 --minutes 2 -o model.pt
+musicgen sample model.pt --bars 32 --seed 1 | musicgen decode -o out.mid
+musicgen show out.mid
+musicgen eval model.pt rolls.npy
+
+cat <<TEXT
+
+The music is in $PWD/out.mid: open it with any MIDI player. A new piece each time:
+    musicgen sample model.pt | musicgen decode -o another.mid
+With your own folder of MIDI files:
+    musicgen encode ~/my-midi -o rolls.npy
+    musicgen train --minutes 20
+    musicgen sample | musicgen decode -o mine.mid
+TEXT

@@ -1,0 +1,99 @@
+import io
+
+import pytest
+import torch
+
+from musicgen_cli import checkpoint
+from musicgen_cli.checkpoint import Checkpoint
+from musicgen_cli.errors import MusicgenError
+from musicgen_cli.losses import Focal
+from musicgen_cli.models import MODELS
+
+SIZES = {"size": 176, "hidden": 6, "dense": 5, "layers": 1}
+
+
+@pytest.fixture
+def trained():
+    torch.manual_seed(0)
+    return Checkpoint(
+        model="poly",
+        model_arguments=SIZES,
+        loss="focal",
+        loss_arguments={"alpha": 0.6, "gamma": 1.0},
+        bits=2,
+        steps_per_quarter=4,
+        tempo=100.0,
+        time_signature=(3, 4),
+        source=8,
+        target=8,
+        rates=[0.1] * 176,
+        split={"train": ["ab"], "valid": [], "test": ["cd"]},
+        settings={"hidden": 6, "epochs": 1},
+        state_dict=MODELS["poly"][0](**SIZES).state_dict(),
+    )
+
+
+def saved(trained):
+    file = io.BytesIO()
+    checkpoint.save(trained, file)
+    return file.getvalue()
+
+
+def test_what_is_saved_is_loaded(trained):
+    loaded = checkpoint.load(io.BytesIO(saved(trained)))
+    assert {**vars(loaded), "state_dict": None} == {**vars(trained), "state_dict": None}
+    assert all(torch.equal(loaded.state_dict[name], trained.state_dict[name]) for name in trained.state_dict)
+    assert loaded.build_loss() == Focal(0.6, 1.0)
+    assert loaded.steps_per_bar == 12
+
+
+def test_a_checkpoint_is_plain_values_and_tensors(trained):  # DESIGN 8.11: the reference pickled its modules
+    values = torch.load(io.BytesIO(saved(trained)), weights_only=True)
+    assert values["format"] == "musicgen-checkpoint"
+    assert values["model"] == "poly"
+
+
+def test_the_same_checkpoint_is_the_same_bytes(trained):
+    assert saved(trained) == saved(trained)
+
+
+class Malice:
+    def __reduce__(self):
+        return (print, ("code from a checkpoint ran",))
+
+
+def foreign(**changes):
+    file = io.BytesIO()
+    torch.save(changes, file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x93NUMPY",
+        b"PK\x03\x04 and nothing else",
+        foreign(weights=torch.zeros(3)),
+        foreign(format="musicgen-checkpoint", version=1),
+        foreign(format="musicgen-checkpoint", version=99),
+        foreign(format=Malice()),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(data, capsys):
+    with pytest.raises(MusicgenError):
+        checkpoint.load(io.BytesIO(data))
+    assert "ran" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_cut_short_is_refused(trained):
+    data = saved(trained)
+    for length in range(0, len(data), len(data) // 40):
+        with pytest.raises(MusicgenError):
+            checkpoint.load(io.BytesIO(data[:length]))
+
+
+def test_weights_that_do_not_fit_the_model_are_refused(trained):
+    trained.model_arguments = {**SIZES, "hidden": 7}
+    with pytest.raises(MusicgenError, match="damaged"):
+        checkpoint.load(io.BytesIO(saved(trained)))

@@ -1,0 +1,70 @@
+"""The README's shell blocks run as they stand, in order, in an empty folder that holds some songs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from musicgen_cli.cli import COMMANDS, app
+from tests.tunes import write_songs
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, re.M | re.S)
+
+# Training is made tiny, and what needs music21 is made up: the rest is the real command.
+TINY = """#!/bin/sh
+case "$1" in
+train) exec {python} -m musicgen_cli "$@" --hidden 8 --dense 8 --layers 1 --epochs 1 --hop 64 --patience 0 ;;
+songs) exec {python} -m musicgen_cli encode --help ;;
+*) exec {python} -m musicgen_cli "$@" ;;
+esac
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "musicgen").write_text(TINY.format(python=sys.executable))
+    (tools / "musicgen").chmod(0o755)
+    (tools / "python").symlink_to(sys.executable)
+    work = tmp_path / "work"
+    (work / "songs").mkdir(parents=True)
+    write_songs(work / "songs", 12)
+    return work
+
+
+def test_the_shell_and_python_blocks_run(folder):
+    path = f"{folder.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    assert len(BLOCKS) > 8
+    for language, block in BLOCKS:
+        run = ["bash", "-euo", "pipefail", "-c", block] if language == "sh" else [sys.executable, "-c", block]
+        done = subprocess.run(run, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+    for name in ("out.mid", "longer.mid", "organ.mid", "arpeggio.mid"):
+        assert (folder / name).read_bytes().startswith(b"MThd")
+    assert len(list((folder / "four").iterdir())) == 4
+
+
+def test_every_command_and_every_option_is_in_the_readme():
+    from typer.main import get_command
+
+    for name, command in get_command(app).commands.items():
+        assert f"musicgen {name}" in README
+        for parameter in command.params:
+            options = [option for option in parameter.opts if option.startswith("--")]
+            if options and options != ["--help"]:
+                assert any(re.search(rf"(?<![\w-]){option}\b", README) for option in options), f"{name} {options}"
+    assert set(COMMANDS) == set(get_command(app).commands)
+
+
+def test_the_demo_is_a_script_that_a_shell_accepts():
+    assert shutil.which("sh")
+    for script in sorted((ROOT / "examples").glob("*.sh")):
+        assert subprocess.run(["sh", "-n", script]).returncode == 0

@@ -1,0 +1,38 @@
+import subprocess
+import sys
+
+import pytest
+
+from musicgen_cli import midi
+from tests.tunes import musicgen, talk
+
+WITHOUT_MUSIC21 = "import sys; sys.modules['music21'] = None; from musicgen_cli.cli import app; app(['songs', 'bach'])"
+
+
+def test_without_music21_one_line_says_how_to_get_it(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_MUSIC21], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["musicgen: error: songs come with music21: pip install 'musicgen-cli[songs]'"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_bach_gives_four_part_chorales_that_can_be_encoded(tmp_path):
+    pytest.importorskip("music21")
+    assert talk(musicgen("songs", "bach", "-o", "songs", "--limit", 3, cwd=tmp_path)) == ["wrote 3 files in songs"]
+    files = sorted((tmp_path / "songs").iterdir())
+    assert len(files) == 3
+    for file in files:
+        score, left_out = midi.read(file.read_bytes())
+        sounding = sum(score.notes[:, 1] - score.notes[:, 0]) / score.length
+        assert 3 < sounding <= 5  # four voices nearly all the time
+        assert not left_out
+    talk(musicgen("encode", "songs", "-o", "rolls.npy", cwd=tmp_path))
+
+
+@pytest.mark.slow
+def test_a_composer_whom_the_corpus_lacks_is_named(tmp_path):
+    pytest.importorskip("music21")
+    done = musicgen("songs", "nobody", cwd=tmp_path)
+    assert done.returncode == 1
+    assert b"'nobody'" in done.stderr
