@@ -165,9 +165,9 @@ def load(file: BinaryIO) -> Corpus:
             raise MusicgenError("was made by a newer musicgen; upgrade this one")
         songs = [_song(song) for song in about["songs"]]
         per_quarter, representation = int(about["steps_per_quarter"]), str(about["representation"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise MusicgenError("is no musicgen corpus; `musicgen encode` makes one") from None
-    ascending = offsets.dtype == np.int64 and offsets.ndim == 1 and not (np.diff(offsets) < 0).any()
+    ascending = offsets.dtype == np.int64 and offsets.ndim == 1 and not (offsets[1:] < offsets[:-1]).any()
     if not ascending or len(offsets) != len(songs) + 1 or offsets[0] != 0 or offsets[-1] != len(music):
         raise MusicgenError("is damaged: its songs do not add up to its music; encode it again")
     if representation != roll.NAME or per_quarter < 1:
@@ -180,7 +180,7 @@ def _song(fields: dict[str, Any]) -> Song:
     song = replace(Song(), **known)
     numerator, denominator = (int(part) for part in song.time_signature)
     tempo = float(song.tempo)
-    if not (math.isfinite(tempo) and tempo > 0 and numerator > 0 and denominator in (1, 2, 4, 8, 16, 32, 64)):
+    if not (1e-3 <= tempo <= 1e6 and 1 <= numerator <= 255 and denominator in (1, 2, 4, 8, 16, 32, 64)):
         raise ValueError
     return Song(str(song.name), tempo, (numerator, denominator), str(song.text))
 
@@ -195,7 +195,9 @@ def _read_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], np.dtype[A
     try:
         read_header = READERS[np.lib.format.read_magic(file)]
         shape, fortran, dtype = read_header(file, max_header_size=MAX_HEADER)
-    except (ValueError, KeyError, EOFError):
+        if min(shape, default=0) < 0 or bool in map(type, shape):
+            raise ValueError
+    except Exception:  # NumPy: ValueError, EOFError, SyntaxError, TypeError, TokenError, ... for damaged headers
         raise MusicgenError("is no .npy file; `musicgen encode` makes one") from None
     if fortran or dtype.hasobject:
         raise MusicgenError("is a .npy file of another kind; `musicgen encode` makes the right one")
@@ -206,7 +208,10 @@ def _read_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], np.dtype[A
 
 def _read_array(file: BinaryIO, size: int) -> NDArray[Any]:
     shape, dtype = _read_header(file, size)
-    return np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+    try:
+        return np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+    except ValueError:  # items without size, dimensions beyond NumPy's
+        raise MusicgenError("is no musicgen corpus; `musicgen encode` makes one") from None
 
 
 def _read_music(file: BinaryIO, size: int) -> NDArray[Any]:

@@ -80,7 +80,7 @@ def read(
     notes = np.concatenate(chosen) if chosen else np.zeros((0, 3), np.int64)
     length = max(file.length, int(notes[:, END].max(initial=0)))
     tempo = _overall_tempo(file.tempos, length)
-    return Score(notes, file.ticks_per_quarter, length, tempo, file.time_signature), left_out
+    return Score(notes, file.ticks_per_quarter, length, tempo, file.time_signature), +left_out
 
 
 def write(score: Score, *, name: str = "", text: str = "", program: int = 0, velocity: int = 80) -> bytes:
@@ -96,6 +96,7 @@ def write(score: Score, *, name: str = "", text: str = "", program: int = 0, vel
 
     numerator, denominator = score.time_signature
     tempo = min(max(round(MICROSECONDS / score.tempo), 1), SLOWEST)
+    name, text = (said.encode("utf-8", "replace").decode() for said in (name, text))  # lone surrogates become ?
     head = [
         mido.MetaMessage("track_name", name=name),
         *([mido.MetaMessage("text", text=text)] if text else []),
@@ -152,6 +153,8 @@ def _parse_with_symusic(data: bytes) -> File:
     for track in score.tracks:
         notes = track.notes.numpy()
         start = notes["time"].astype(np.int64)
+        if (start < 0).any():
+            raise OverflowError("more than 31 bits of ticks")  # mido counts further
         table = np.stack([start, start + notes["duration"], notes["pitch"].astype(np.int64)], 1)
         parts.append(Part(_name(track), int(track.program), bool(track.is_drum), table))
     tempos = sorted((tempo.time, tempo.mspq) for tempo in score.tempos)
@@ -172,30 +175,32 @@ def _parse_with_mido(data: bytes) -> File:
     file = mido.MidiFile(file=io.BytesIO(data), clip=True)
     parts = []
     tempos: list[tuple[int, int]] = []
-    metre: list[tuple[int, int]] = []
+    metre: list[tuple[int, tuple[int, int]]] = []
     length = 0
     left_out: Counter[str] = Counter()
     for track in file.tracks:
         now, program, notes = 0, [0] * 16, defaultdict(list)
-        sounding: dict[tuple[int, int], deque[int]] = defaultdict(deque)
+        sounding: dict[tuple[int, int], deque[tuple[int, int]]] = defaultdict(deque)  # start, program
         for message in track:
             now += message.time
             if message.type == "note_on" and message.velocity:
-                sounding[message.channel, message.note].append(now)
+                sounding[message.channel, message.note].append((now, program[message.channel]))
             elif message.type in ("note_on", "note_off") and sounding[message.channel, message.note]:
-                start = sounding[message.channel, message.note].popleft()
-                notes[message.channel, program[message.channel]].append((start, now, message.note))
+                start, number = sounding[message.channel, message.note].popleft()
+                notes[message.channel, number].append((start, now, message.note))
             elif message.type == "program_change":
                 program[message.channel] = message.program
             elif message.type == "set_tempo":
                 tempos.append((now, message.tempo))
             elif message.type == "time_signature":
-                metre.append(_playable_metre(message.numerator, message.denominator))
+                metre.append((now, _playable_metre(message.numerator, message.denominator)))
             elif message.type == "marker":
                 length = max(length, now)
+        name = track.name.encode("latin1").decode("utf-8", "replace")  # as symusic does; mido takes all for Latin-1
         left_out["notes without an end"] += sum(map(len, sounding.values()))
         for (channel, number), rows in notes.items():
             table = np.array(rows, np.int64)
             length = max(length, int(table[:, END].max()))
-            parts.append(Part(track.name, number, channel == DRUM_CHANNEL, table))
-    return File(file.ticks_per_beat, parts, sorted(tempos), metre[0] if metre else (4, 4), length, +left_out)
+            parts.append(Part(name, number, channel == DRUM_CHANNEL, table))
+    _, first = min(metre, key=lambda at: at[0], default=(0, (4, 4)))
+    return File(file.ticks_per_beat, parts, sorted(tempos), first, length, +left_out)

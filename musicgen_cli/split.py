@@ -14,6 +14,7 @@ from musicgen_cli.roll import struck
 SIDES = ("train", "valid", "test")
 SHARE = 0.1  # of the songs, for validation and for test each
 GRAM = 12  # melody notes that have to follow each other alike, up to transposition
+NEIGHBOURS = 64  # songs that a gram is compared across: what more songs share says little
 ALIKE = 0.5  # share of its melody that a song has in common with its near-copy
 FACTORS = np.random.default_rng(88).integers(1, 1 << 62, (GRAM, 2), np.uint64) | np.uint64(1)  # of a linear hash
 
@@ -42,8 +43,8 @@ def read_split(text: bytes, corpus: Corpus) -> tuple[dict[str, list[int]], Count
     """
     try:
         lists: dict[str, Any] = json.loads(text)
-        named = {name.rpartition(".mid")[0] or name: side for side in SIDES for name in lists.get(side, [])}
-    except (ValueError, AttributeError, TypeError):
+        named = {name.removesuffix(".mid"): side for side in SIDES for name in lists.get(side, [])}
+    except (ValueError, AttributeError, TypeError, RecursionError):
         raise MusicgenError('is no split: JSON {"train": [names], "valid": [...], "test": [...]} is wanted') from None
     sides: dict[str, list[int]] = {side: [] for side in SIDES}
     for i, song in enumerate(corpus.songs):
@@ -70,14 +71,26 @@ def families(corpus: Corpus) -> list[list[int]]:
             i = parent[i]
         return i
 
-    # Songs that share a gram stand side by side once (gram, song) is sorted: count the pairs of neighbours.
+    alike: dict[bytes | int, int] = {}
+    for i, own in enumerate(grams):  # one song stands for all that have the very same grams
+        parent[i] = alike.setdefault(own.tobytes() or i, i)
+    grams = [own if parent[i] == i else own[:0] for i, own in enumerate(grams)]
+
+    # Songs that share a gram stand together once (gram, song) is sorted: count the pairs, neighbours first, then at
+    # a distance of two, and so on.
     gram = np.concatenate([*grams, np.zeros(0, np.uint64)])
     song = np.repeat(np.arange(len(grams)), [len(own) for own in grams])
     order = np.lexsort((song, gram))
     gram, song = gram[order], song[order]
-    shared = gram[1:] == gram[:-1]
-    pairs, times = np.unique(np.stack([song[:-1][shared], song[1:][shared]], 1), axis=0, return_counts=True)
-    for (a, b), count in zip(pairs.tolist(), times.tolist()):
+    found: Counter[tuple[int, int]] = Counter()
+    near, distance = np.arange(len(gram)), 1
+    while distance <= NEIGHBOURS and len(near := near[near + distance < len(gram)]):
+        near = near[gram[near] == gram[near + distance]]
+        pairs, times = np.unique(np.stack([song[near], song[near + distance]], 1), axis=0, return_counts=True)
+        for (a, b), count in zip(pairs.tolist(), times.tolist()):
+            found[a, b] += count
+        distance += 1
+    for (a, b), count in found.items():
         if count >= ALIKE * min(len(grams[a]), len(grams[b])):
             parent[root(b)] = root(a)
     together: dict[int, list[int]] = {}
@@ -90,7 +103,7 @@ def _melody_grams(roll: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """Hashes of all runs of GRAM intervals and durations in the top line, uint64 (n,), each once; none for silence."""
     starts = struck(roll)
     steps = np.flatnonzero(starts.any(1))
-    if len(steps) < 2:
+    if not len(steps):
         return np.zeros(0, np.uint64)
     top = starts.shape[1] - 1 - starts[steps, ::-1].argmax(1)
     moves = np.stack([np.diff(top) + 128, np.diff(steps)], 1).astype(np.uint64)

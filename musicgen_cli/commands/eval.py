@@ -19,10 +19,7 @@ def evaluate(
         Literal["train", "valid", "test", "all"],
         typer.Option(help="Which songs; songs that the checkpoint never saw count as test."),
     ] = "test",
-    threshold: Annotated[float, typer.Option(min=0.01, max=0.99, help="Output above which a bit is set.")] = 0.5,
-    free_threshold: Annotated[
-        float | None, typer.Option(min=0.01, max=0.99, help="The same, running free; default: --threshold.")
-    ] = None,
+    threshold: Annotated[float, typer.Option(min=0.01, max=0.99, help="Output above which a bit is set.")] = 0.48,
     temperature: Annotated[float, typer.Option(min=0, max=10, help="Running free; 0 is the threshold alone.")] = 0.0,
     prime_steps: Annotated[int, typer.Option(min=1, help="Running free: steps of each song read first.")] = 128,
     length: Annotated[int, typer.Option(min=1, help="Running free: steps made, and compared with what came.")] = 128,
@@ -66,7 +63,7 @@ def evaluate(
     ahead = one_step(trained, network, music, songs, above(threshold), computer)
     long = [i for i in songs if music.lengths[i] >= prime_steps + length]
     coins = [generator(computer, seed + i) for i in range(len(long))]
-    draw = toss(trained.build_loss(), free_threshold or threshold, temperature, coins)
+    draw = toss(trained.build_loss(), threshold, temperature, coins)
     free = free_running(trained, network, music, long, draw, computer, prime_steps, length)
     if json_:
         tables = {"one_step": [row.as_dict() for row in ahead], "free_running": [row.as_dict() for row in free]}

@@ -36,10 +36,10 @@ def sample(
     ] = False,
     temperature: Annotated[
         float, typer.Option(min=0, max=10, help="0 plays what is above the threshold; higher is freer, then random.")
-    ] = 0.4,
+    ] = 0.3,
     threshold: Annotated[
         float, typer.Option(min=0.01, max=0.99, help="The output at which a bit is as likely set as not.")
-    ] = 0.5,
+    ] = 0.48,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Repeats a song: song N has seed + N - 1. Default: a new one each time.")
     ] = None,

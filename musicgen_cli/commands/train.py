@@ -43,11 +43,11 @@ def train(
     source: Annotated[int, typer.Option(min=1, help="Steps read before writing.")] = 32,
     target: Annotated[int, typer.Option(min=1, help="Steps written after each reading.")] = 32,
     hop: Annotated[
-        int | None, typer.Option(min=1, help="Steps from one window to the next; default: half a target.")
+        int | None, typer.Option(min=1, help="Steps from one window to the next; default: a target.")
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training songs.")] = 30,
     minutes: Annotated[float, typer.Option(min=0, help="Stop in good order after this long; 0 is never.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Windows learned from at once.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows learned from at once.")] = 8,
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", "--lr", min=0, help="Its peak, after the warm-up.")
     ] = 2e-3,
@@ -105,7 +105,7 @@ def train(
     }
     settings["loss"] = loss or defaults["loss"]
     settings["teacher_forcing"] = defaults["forcing"] if teacher_forcing is None else teacher_forcing
-    settings["hop"] = hop or max(1, target // 2)
+    settings["hop"] = hop or target
 
     music = load_corpus(corpus)
     saved = load_checkpoint(output) if resume else None
