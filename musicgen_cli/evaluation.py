@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from musicgen_cli.checkpoint import Checkpoint
 from musicgen_cli.corpus import Corpus
 from musicgen_cli.dataset import cover, from_steps, pad
+from musicgen_cli.device import generator
 from musicgen_cli.losses import BinaryCrossEntropy
 from musicgen_cli.metrics import Counts, count
 from musicgen_cli.models import SequenceModel
-from musicgen_cli.sampling import Draw, generate
+from musicgen_cli.roll import sounding
+from musicgen_cli.sampling import Draw, generate, toss
+from musicgen_cli.score import KEYS
 from musicgen_cli.training import teach
 
 COMMONEST = 4  # keys of the baseline that always plays the same ones: the voices of a chorale
@@ -52,28 +55,23 @@ class Row:
         return values
 
 
-Guess = Callable[[NDArray[np.bool_], int], NDArray[np.bool_]]  # steps so far, how many more -> those steps
+Guess = Callable[[NDArray[np.bool_]], NDArray[np.bool_]]  # steps -> what is said to follow each of them
 
 
 def baselines(checkpoint: Checkpoint) -> dict[str, Guess]:
-    """What a model has to beat: rolls (n, 88, 2) or (n, 88) that follow a roll of at least one step."""
-    rates = np.array(checkpoint.rates).reshape(88, checkpoint.bits).sum(1)
-    keys = np.sort(np.argsort(-rates, kind="stable")[:COMMONEST])
+    """What a model has to beat, on rolls (n, 88, 2) or (n, 88); running free, each repeats what it says first."""
+    rates = np.array(checkpoint.rates).reshape(KEYS, checkpoint.bits).sum(1)
+    common = np.isin(np.arange(KEYS), np.argsort(-rates, kind="stable")[:COMMONEST])
 
-    def held(keys: NDArray[Any], length: int) -> NDArray[np.bool_]:
-        """These keys, held: continue bits where there are two, sounding bits where there is one."""
-        steps = np.zeros((length, 88, checkpoint.bits), bool)
-        steps[:, keys, -1] = True
-        return steps if checkpoint.bits == 2 else steps[:, :, 0]
-
-    def sounding(step: NDArray[np.bool_]) -> NDArray[Any]:
-        return np.flatnonzero(step.reshape(88, checkpoint.bits).any(1))
+    def held(keys: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Keys (n, 88) that go on: continue bits where there are two, sounding bits where there is one."""
+        return keys if checkpoint.bits == 1 else np.stack([np.zeros_like(keys), keys], 2)
 
     return {
-        "silence": lambda so_far, length: np.zeros((length, *so_far.shape[1:]), bool),
-        "copy the last step": lambda so_far, length: np.repeat(so_far[-1:], length, axis=0),
-        "hold the last step": lambda so_far, length: held(sounding(so_far[-1]), length),
-        f"{COMMONEST} commonest keys": lambda so_far, length: held(keys, length),
+        "silence": np.zeros_like,
+        "copy the last step": lambda steps: steps,
+        "hold the last step": lambda steps: held(sounding(steps)),
+        f"{COMMONEST} commonest keys": lambda steps: held(np.repeat(common[None], len(steps), axis=0)),
     }
 
 
@@ -99,13 +97,7 @@ def one_step(
             counts[song] += count(chosen[row][mask].cpu().numpy(), target[row][mask].cpu().numpy())
     rows = [Row("model", list(counts.values()), total / steps, nats / steps)]
     for name, guess in baselines(checkpoint).items():
-        scores = []
-        for i in songs:
-            music = corpus.roll(i)
-            begun = np.concatenate([np.zeros_like(music[:1]), music])
-            guessed = np.concatenate([guess(begun[t : t + 1], 1) for t in range(len(music))])
-            scores.append(count(guessed, music))
-        rows.append(Row(name, scores))
+        rows.append(Row(name, [_one_step(guess, corpus.roll(i)) for i in songs]))
     return rows
 
 
@@ -114,12 +106,18 @@ def free_running(
     model: SequenceModel,
     corpus: Corpus,
     songs: Sequence[int],
-    draw: Draw,
     device: torch.device,
+    *,
     prime: int,
     length: int,
+    threshold: float,
+    temperature: float,
+    seed: int,
 ) -> list[Row]:
-    """`length` steps after the first `prime` steps of each song that is long enough, against what came there."""
+    """`length` steps after the first `prime` steps of each song that is long enough, against what came there.
+
+    No rows where no song is that long; song n of them is drawn from seed + n.
+    """
     long = [i for i in songs if corpus.lengths[i] >= prime + length]
     if not long:
         return []
@@ -127,11 +125,22 @@ def free_running(
     made = []
     for begin in range(0, len(long), BATCH):
         primes = torch.stack([pad(song[:prime], checkpoint.source) for song in music[begin : begin + BATCH]])
+        coins = [generator(device, seed + begin + n) for n in range(len(primes))]
+        draw = toss(checkpoint.build_loss(), threshold, temperature, coins)
         made += list(generate(model, primes.to(device), length, checkpoint.target, draw))
     rows = [Row("model", [count(from_steps(new), song[prime:]) for new, song in zip(made, music)])]
     for name, guess in baselines(checkpoint).items():
-        rows.append(Row(name, [count(guess(song[:prime], length), song[prime:]) for song in music]))
+        rows.append(Row(name, [_running(guess, song, prime) for song in music]))
     return rows
+
+
+def _one_step(guess: Guess, music: NDArray[np.bool_]) -> Counts:
+    """What a predictor says of each step of a song that it hears up to there; before the first it heard silence."""
+    return count(guess(np.concatenate([np.zeros_like(music[:1]), music[:-1]])), music)
+
+
+def _running(guess: Guess, music: NDArray[np.bool_], prime: int) -> Counts:
+    return count(np.repeat(guess(music[prime - 1 : prime]), len(music) - prime, axis=0), music[prime:])
 
 
 def choose_songs(checkpoint: Checkpoint, corpus: Corpus, side: str) -> list[int]:

@@ -14,6 +14,7 @@ from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import END, PITCH, START, Score
 
 SUFFIXES = (".mid", ".midi", ".kar")
+MAX_BYTES = 16 << 20  # of a file; a long symphony has one
 TICKS_PER_QUARTER = 480  # of what is written
 MICROSECONDS = 60_000_000  # a minute; MIDI counts tempo in microseconds per quarter note
 DEFAULT_TEMPO = 500_000  # microseconds per quarter note until a file says otherwise

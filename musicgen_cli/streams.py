@@ -46,18 +46,20 @@ def naming(path: Path) -> Iterator[None]:
         raise MusicgenError(f"{name_of(path)}: {error}") from None
 
 
-def open_input(path: Path, made_by: str = "") -> BinaryIO:
+def open_input(path: Path, made_by: str = "", limit: int = -1) -> BinaryIO:
     """A seekable file of the bytes at `path`; what comes through a pipe is read into memory.
 
     made_by: the command that makes such a file, for the message where there is none
+    limit: read no more than about so many bytes of a pipe
     """
+    enough = limit + 1 if limit >= 0 else -1
     if path == PIPE:
         if sys.stdin is None or sys.stdin.isatty():
             raise MusicgenError("nothing to read: name a file, or pipe one in")
-        return io.BytesIO(sys.stdin.buffer.read())
+        return io.BytesIO(sys.stdin.buffer.read(enough))
     try:
         file = path.open("rb")
-        return file if file.seekable() else io.BytesIO(file.read())
+        return file if file.seekable() else io.BytesIO(file.read(enough))
     except FileNotFoundError:
         hint = f"; `{made_by}` makes it" if made_by else "; is the name right?"
         raise MusicgenError(f"{path}: no such file{hint}") from None
@@ -65,10 +67,14 @@ def open_input(path: Path, made_by: str = "") -> BinaryIO:
         raise MusicgenError(f"{path}: {error.strerror or error}") from None
 
 
-def read_bytes(path: Path, made_by: str = "") -> bytes:
+def read_bytes(path: Path, made_by: str = "", limit: int = -1) -> bytes:
+    """All that is at `path`; refused where that is more than `limit` bytes, unread."""
     try:
-        with open_input(path, made_by) as file:
-            return file.read()
+        with open_input(path, made_by, limit) as file:
+            data = file.read(limit + 1 if limit >= 0 else -1)
+            if 0 <= limit < len(data):
+                raise MusicgenError(f"{name_of(path)}: larger than {limit >> 20} MiB")
+            return data
     except OSError as error:
         raise MusicgenError(f"{name_of(path)}: {error.strerror or error}") from None
 

@@ -63,10 +63,9 @@ def encode(
         writer = Writer(file, steps_per_quarter)
         for path in midi_files(paths):
             try:
+                data = read_bytes(path, limit=midi.MAX_BYTES)
                 with naming(path):
-                    score, dropped = midi.read(
-                        read_bytes(path), drums=drums, tracks=track or (), programs=program or ()
-                    )
+                    score, dropped = midi.read(data, drums=drums, tracks=track or (), programs=program or ())
                     song = quantise(score, steps_per_quarter, max_steps or MAX_STEPS)
                     if not len(song.notes):
                         reasons = ", ".join(f"{n} {what} left out" for what, n in dropped.items())

@@ -43,10 +43,8 @@ def evaluate(
     import json
 
     from musicgen_cli.commands.inputs import load_checkpoint, load_corpus
-    from musicgen_cli.device import generator
     from musicgen_cli.evaluation import choose_songs, free_running, one_step
     from musicgen_cli.sampling import threshold as above
-    from musicgen_cli.sampling import toss
     from musicgen_cli.streams import say
 
     computer = use(device, threads)
@@ -61,10 +59,18 @@ def evaluate(
         raise MusicgenError(f"{corpus}: no song is on the {split} side of {model}; try --split valid or --split all")
     network = trained.build(computer)
     ahead = one_step(trained, network, music, songs, above(threshold), computer)
-    long = [i for i in songs if music.lengths[i] >= prime_steps + length]
-    coins = [generator(computer, seed + i) for i in range(len(long))]
-    draw = toss(trained.build_loss(), threshold, temperature, coins)
-    free = free_running(trained, network, music, long, draw, computer, prime_steps, length)
+    free = free_running(
+        trained,
+        network,
+        music,
+        songs,
+        computer,
+        prime=prime_steps,
+        length=length,
+        threshold=threshold,
+        temperature=temperature,
+        seed=seed,
+    )
     if json_:
         tables = {"one_step": [row.as_dict() for row in ahead], "free_running": [row.as_dict() for row in free]}
         print(json.dumps({"split": split, "songs": len(songs), **tables}, indent=2))

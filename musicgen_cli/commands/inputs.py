@@ -32,14 +32,14 @@ def listed(path: Path) -> list[Path]:
 
 
 def load_corpus(path: Path) -> corpora.Corpus:
-    with naming(path):
-        return corpora.load(open_input(path, f"musicgen encode songs/*.mid -o {path}"))
+    with open_input(path, f"musicgen encode songs/*.mid -o {path}") as file, naming(path):
+        return corpora.load(file)
 
 
 def load_checkpoint(path: Path) -> "Checkpoint":
     from musicgen_cli import checkpoint
 
-    with naming(path), open_input(path, "musicgen train") as file:
+    with open_input(path, "musicgen train") as file, naming(path):
         return checkpoint.load(file)
 
 
@@ -56,8 +56,9 @@ def song_name(path: Path) -> str:
 def music_like(path: Path, steps_per_quarter: int, bits: int) -> corpora.Corpus:
     """The corpus at `path`, or the MIDI file there as a corpus of one song on this grid."""
     data = read_bytes(path)
-    if kind(data) == "corpus":
-        return corpora.load(io.BytesIO(data))
-    score, _ = midi.read(data)
+    with naming(path):
+        if kind(data) == "corpus":
+            return corpora.load(io.BytesIO(data))
+        score, _ = midi.read(data)
     song = corpora.Song(song_name(path), score.tempo, score.time_signature)
     return corpora.gather([(song, roll.encode(quantise(score, steps_per_quarter), bits))], steps_per_quarter)

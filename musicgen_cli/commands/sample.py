@@ -113,8 +113,8 @@ def _prime(
     if path is None:
         nothing = np.zeros((0, 88, 2) if trained.bits == 2 else (0, 88), bool)
         return Song("", trained.tempo, trained.time_signature), nothing
+    music = music_like(path, trained.steps_per_quarter, trained.bits)
     with naming(path):
-        music = music_like(path, trained.steps_per_quarter, trained.bits)
         if (music.bits, music.steps_per_quarter) != (trained.bits, trained.steps_per_quarter):
             raise MusicgenError(
                 f"has {music.bits} bits a key and {music.steps_per_quarter} steps per quarter note, the model"
