@@ -7,7 +7,7 @@ cd "${1:-demo}"
 
 [ -d songs ] || musicgen songs bach --limit 120 -o songs
 musicgen encode songs/*.mid -o rolls.npy
-musicgen train rolls.npy --hidden 128 --learning-rate 4e-3 --epochs 45 --minutes 2 -o model.pt
+musicgen train rolls.npy --hidden 128 --learning-rate 4e-3 --epochs 45 --minutes 3 --threads 1 -o model.pt
 musicgen sample model.pt --bars 32 --seed 1 | musicgen decode -o out.mid
 musicgen show out.mid
 musicgen eval model.pt rolls.npy

@@ -75,6 +75,6 @@ def load(file: BinaryIO) -> Checkpoint:
         checkpoint = Checkpoint(**values)
         checkpoint.build(torch.device("cpu"))
         checkpoint.build_loss()
-    except (RuntimeError, pickle.UnpicklingError, ValueError, KeyError, TypeError, AttributeError, EOFError):
+    except (RuntimeError, pickle.UnpicklingError, ValueError, KeyError, TypeError, AttributeError, EOFError, OSError):
         raise MusicgenError("is no musicgen checkpoint, or a damaged one; `musicgen train` makes one") from None
     return checkpoint

@@ -1,6 +1,5 @@
 """The `musicgen` command: its subcommands, and the one place where an error becomes a sentence and an exit code."""
 
-import functools
 import os
 import signal
 import sys
@@ -30,9 +29,12 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "eval": evaluate,
     "show": show,
 }
-FAILED, BUG, INTERRUPTED, TERMINATED, READER_GONE = 1, 70, 130, 143, 141
+FAILED, USAGE, BUG, INTERRUPTED, READER_GONE, TERMINATED = 1, 2, 70, 130, 141, 143
+UsageError: type[Any] = typer.BadParameter.__bases__[0]  # of click, wherever this typer keeps it
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 
 
 def version(wanted: bool) -> None:
@@ -41,8 +43,9 @@ def version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def musicgen(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -55,45 +58,63 @@ def musicgen(
     musicgen sample | musicgen decode -o out.mid    model.pt -> new music -> MIDI
     musicgen eval model.pt rolls.npy                how good is it, honestly
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
-def guarded(command: Callable[..., Any]) -> Callable[..., None]:
-    """A command whose errors end as one line on stderr and an exit code."""
-
-    @functools.wraps(command)
-    def run(*arguments: Any, **options: Any) -> None:
-        try:
-            command(*arguments, **options)
-        except MusicgenError as error:
-            fail(str(error), FAILED, error)
-        except BrokenPipeError:  # the reader has what it wanted
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nor shall Python complain as it ends
-            sys.exit(READER_GONE)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
-        except MemoryError as error:
-            fail("out of memory; try a smaller --batch-size, or fewer songs", FAILED, error)
-        except OSError as error:
-            fail(f"{error.filename or 'input or output'}: {error.strerror or error}", FAILED, error)
-        except Exception as error:
-            fail(
-                f"a bug in musicgen: {type(error).__name__}: {error}; run it again with MUSICGEN_DEBUG=1 and report it",
-                BUG,
-                error,
-            )
-
-    return run
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code; whatever goes wrong is one line on stderr."""
+    try:
+        return _invoke(arguments)
+    except UsageError as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "musicgen"
+        return _fail(f"{error.format_message()} See `{path} --help`.", USAGE, error)
+    except MusicgenError as error:
+        return _fail(str(error), FAILED, error)
+    except BrokenPipeError:  # the reader has what it wanted
+        _abandon_stdout()
+        return READER_GONE
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except MemoryError as error:
+        return _fail("out of memory; try a smaller --batch-size, or fewer and shorter songs", FAILED, error)
+    except OSError as error:
+        return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", FAILED, error)
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}"
+        return _fail(f"a bug in musicgen: {cause}; run it again with MUSICGEN_DEBUG=1 and report it", BUG, error)
 
 
-def fail(message: str, code: int, error: BaseException) -> None:
+def _invoke(arguments: list[str]) -> int:
+    try:
+        group = typer.main.get_command(app)
+        with group.make_context("musicgen", arguments) as context:
+            group.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    finally:
+        if sys.stdout is not None:
+            try:
+                sys.stdout.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                _abandon_stdout()
+                raise MusicgenError(f"standard output: {error.strerror}") from None
+    return 0
+
+
+def _fail(message: str, code: int, error: BaseException) -> int:
     if os.environ.get("MUSICGEN_DEBUG"):
         raise error
     say(f"musicgen: error: {message}")
-    sys.exit(code)
+    return code
 
 
-for name, command in COMMANDS.items():
-    app.command(name)(guarded(command))
+def _abandon_stdout() -> None:
+    """Nothing more can be written; nor shall Python complain of that as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def main() -> None:
@@ -101,4 +122,6 @@ def main() -> None:
         sys.exit(TERMINATED)  # so that unfinished files are taken away
 
     signal.signal(signal.SIGTERM, end)
-    app(prog_name="musicgen")
+    if "_MUSICGEN_COMPLETE" in os.environ:  # a shell asks how to complete a command line
+        app(prog_name="musicgen")
+    sys.exit(run(sys.argv[1:]))

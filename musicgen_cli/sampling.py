@@ -10,8 +10,6 @@ from musicgen_cli.losses import Loss
 from musicgen_cli.models import SequenceModel, State, unroll
 from musicgen_cli.score import KEYS
 
-THRESHOLD, TEMPERATURE = 0.48, 0.3  # at one half voices die out faster than others begin; chosen on validation songs
-
 Draw = Callable[[Tensor], Tensor]  # logits (..., size) -> bits (..., size)
 
 
@@ -56,24 +54,24 @@ def playable(step: Tensor, before: Tensor) -> Tensor:
 def generate(
     model: SequenceModel, prime: Tensor, length: int, target: int, draw: Draw, state: State | None = None
 ) -> Tensor:
-    """Go on from prime (B, S, size) by `length` steps, (B, length, size).
+    """Go on from prime (B, S, size) by `length` steps, uint8 (B, length, size).
 
     After every `target` steps, the length it was taught to write, the model reads the last S steps again.
     state: begin in this state, not in the one that reading the prime leaves
     """
     model.eval()
-    steps, source = prime, prime.shape[1]
-    while (made := steps.shape[1] - source) < length:
-        recent = steps[:, -source:]
-        new = unroll(
+    recent, made = prime, []
+    for begin in range(0, length, target):
+        _, new = unroll(
             model,
             recent[:, -1],
             state if state is not None else model.encode(recent),
-            min(target, length - made),
+            min(target, length - begin),
             lambda t, features, before: playable(draw(model.head(features)), before),
-        )[1]
-        steps, state = torch.cat([steps, new], 1), None
-    return steps[:, source:]
+        )
+        made.append(new.byte())
+        recent, state = torch.cat([recent, new], 1)[:, -prime.shape[1] :], None
+    return torch.cat(made, 1)
 
 
 def random_state(state: State, generators: Sequence[torch.Generator]) -> State:

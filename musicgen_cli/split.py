@@ -43,9 +43,15 @@ def read_split(text: bytes, corpus: Corpus) -> tuple[dict[str, list[int]], Count
     """
     try:
         lists: dict[str, Any] = json.loads(text)
-        named = {name.removesuffix(".mid"): side for side in SIDES for name in lists.get(side, [])}
+        pairs = [(name.removesuffix(".mid"), side) for side in SIDES for name in lists.get(side, [])]
+        if any(isinstance(lists.get(side), str) for side in SIDES):
+            raise TypeError
     except (ValueError, AttributeError, TypeError, RecursionError):
         raise MusicgenError('is no split: JSON {"train": [names], "valid": [...], "test": [...]} is wanted') from None
+    named = dict(pairs)
+    twice = [name for name, side in pairs if named[name] != side]
+    if twice:
+        raise MusicgenError(f"puts {twice[0]!r} on two sides")
     sides: dict[str, list[int]] = {side: [] for side in SIDES}
     for i, song in enumerate(corpus.songs):
         if song.name in named:

@@ -79,17 +79,38 @@ def read_bytes(path: Path, made_by: str = "", limit: int = -1) -> bytes:
         raise MusicgenError(f"{name_of(path)}: {error.strerror or error}") from None
 
 
+def show(text: str) -> None:
+    """Print a result on stdout."""
+    if sys.stdout is None:
+        raise MusicgenError("standard output is closed")
+    try:
+        print(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise MusicgenError(f"standard output: {error.strerror}") from None
+
+
+def check_target(path: Path) -> None:
+    """Refuse what could not be written later, before work is done for it."""
+    if path == PIPE:
+        if sys.stdout is None:
+            raise MusicgenError("standard output is closed: use -o FILE")
+        if sys.stdout.isatty():
+            raise MusicgenError("binary data is not written to a terminal: use -o FILE, or pipe it on")
+    elif path.is_dir():
+        raise MusicgenError(f"{path} is a folder; name a file")
+    elif not Path(os.path.realpath(path)).parent.is_dir():
+        raise MusicgenError(f"{path.parent}: no such folder; make it first")
+
+
 @contextlib.contextmanager
 def output(path: Path) -> Iterator[BinaryIO]:
     """A seekable file that appears at `path` whole, when the block ends well, or not at all.
 
     `-` is stdout, where a terminal is refused. Links are followed; devices and named pipes are written, not replaced.
     """
-    if path == PIPE:
-        if sys.stdout is None:
-            raise MusicgenError("standard output is closed: use -o FILE")
-        if sys.stdout.isatty():
-            raise MusicgenError("binary data is not written to a terminal: use -o FILE, or pipe it on")
+    check_target(path)
     target = None if path == PIPE else Path(os.path.realpath(path))
     try:
         if target is None or (target.exists() and not stat.S_ISREG(target.stat().st_mode)):
@@ -103,8 +124,6 @@ def output(path: Path) -> Iterator[BinaryIO]:
 
 
 def _copied_at_the_end(target: int | Path) -> Iterator[BinaryIO]:
-    if isinstance(target, Path) and target.is_dir():
-        raise MusicgenError(f"{target} is a folder; name a file")
     with tempfile.TemporaryFile() as file:
         yield file
         file.seek(0)
@@ -117,8 +136,6 @@ def _copied_at_the_end(target: int | Path) -> Iterator[BinaryIO]:
 
 
 def _renamed_at_the_end(target: Path) -> Iterator[BinaryIO]:
-    if not target.parent.is_dir():
-        raise MusicgenError(f"{target.parent}: no such folder; make it first")
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name[:200]}")
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)

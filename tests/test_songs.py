@@ -6,7 +6,9 @@ import pytest
 from musicgen_cli import midi
 from tests.tunes import musicgen, talk
 
-WITHOUT_MUSIC21 = "import sys; sys.modules['music21'] = None; from musicgen_cli.cli import app; app(['songs', 'bach'])"
+WITHOUT_MUSIC21 = (
+    "import sys; sys.modules['music21'] = None; from musicgen_cli.cli import run; sys.exit(run(['songs', 'bach']))"
+)
 
 
 def test_without_music21_one_line_says_how_to_get_it(tmp_path):

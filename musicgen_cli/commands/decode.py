@@ -3,13 +3,17 @@ from typing import Annotated
 
 import typer
 
-from musicgen_cli.commands.options import Output, Quiet
+from musicgen_cli.commands.options import Quiet
 from musicgen_cli.streams import PIPE
+
+MAX_NAME = 200  # bytes of a file's name, of the 255 that file systems take
 
 
 def decode(
     corpus: Annotated[Path, typer.Argument(help="A corpus; - is stdin.", allow_dash=True)] = PIPE,
-    output: Output = PIPE,
+    output_name: Annotated[
+        str, typer.Option("-o", "--output", help="A file, or a folder (with / at its end); - is stdout.")
+    ] = "-",
     song: Annotated[str | None, typer.Option(help="Only this song, by name or number from 1.")] = None,
     tempo: Annotated[float | None, typer.Option(min=4, max=1000, help="Quarter notes per minute.")] = None,
     program: Annotated[
@@ -35,8 +39,10 @@ def decode(
 
     songs = load_corpus(corpus)
     chosen = [songs.find(song)] if song is not None else list(range(len(songs)))
-    folder = output != PIPE and (output.is_dir() or (len(chosen) > 1 and not output.suffix))
-    if len(chosen) != 1 and not folder:
+    output = Path(output_name)
+    many = len(chosen) != 1
+    folder = output != PIPE and (output.is_dir() or output_name.endswith("/") or (many and not output.suffix))
+    if many and (not folder or output.is_file()):
         raise MusicgenError(
             f"{len(chosen)} songs do not fit into one file: name a folder (-o out/), or choose by --song"
         )
@@ -55,9 +61,8 @@ def decode(
 
 def _file_name(name: str, taken: set[str]) -> str:
     """A song's name as that of a file in its folder: no slash, no control character, not hidden, not taken."""
-    safe = (
-        "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name).lstrip(".-")[:80] or "untitled"
-    )
+    safe = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name).lstrip(".-")
+    safe = safe.encode(errors="replace")[:MAX_NAME].decode(errors="ignore") or "untitled"
     unique, number = safe, 1
     while unique.lower() in taken:
         number += 1

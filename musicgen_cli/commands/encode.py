@@ -52,10 +52,15 @@ def encode(
     from musicgen_cli.streams import output as open_output
 
     if packed and bits == 1:
-        raise MusicgenError("--packed stores start and continue bits: leave out --bits 1")
+        raise typer.BadParameter("--packed stores start and continue bits: leave out --bits 1.")
     paths = [*(files or []), *(listed(files_from) if files_from else [])]
-    if not paths:
-        raise typer.BadParameter("name MIDI files or folders, or --files-from a list")
+    if not files and files_from is None:
+        raise typer.BadParameter("name MIDI files or folders, or --files-from a list.")
+    if [*paths, files_from].count(PIPE) > 1:
+        raise typer.BadParameter("standard input can be read once only.")
+    import symusic  # noqa: F401  a signal that comes while its extension loads ends the process, with no clean-up
+
+    strict = strict or (len(paths) == 1 and not paths[0].is_dir())
 
     left_out: Counter[str] = Counter()
     skipped = 0

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -45,7 +46,7 @@ def evaluate(
     from musicgen_cli.commands.inputs import load_checkpoint, load_corpus
     from musicgen_cli.evaluation import choose_songs, free_running, one_step
     from musicgen_cli.sampling import threshold as above
-    from musicgen_cli.streams import say
+    from musicgen_cli.streams import say, show
 
     computer = use(device, threads)
     trained, music = load_checkpoint(model), load_corpus(corpus)
@@ -56,7 +57,9 @@ def evaluate(
         )
     songs = choose_songs(trained, music, split)
     if not songs:
-        raise MusicgenError(f"{corpus}: no song is on the {split} side of {model}; try --split valid or --split all")
+        others = [side for side in trained.split if choose_songs(trained, music, side)]
+        hint = f"; there are some on {' and '.join(others)}" if others else ""
+        raise MusicgenError(f"{corpus}: no song is on the {split} side of {model}{hint}")
     network = trained.build(computer)
     ahead = one_step(trained, network, music, songs, above(threshold), computer)
     free = free_running(
@@ -73,16 +76,18 @@ def evaluate(
     )
     if json_:
         tables = {"one_step": [row.as_dict() for row in ahead], "free_running": [row.as_dict() for row in free]}
-        print(json.dumps({"split": split, "songs": len(songs), **tables}, indent=2))
+        show(json.dumps({"split": split, "songs": len(songs), **tables}, indent=2))
         return
-    _print_table(f"One step ahead: {len(songs)} {split} songs", ahead)
+    show(_table(f"One step ahead: {len(songs)} {split} songs", ahead))
     if free:
-        _print_table(f"Running free: {length} steps after {prime_steps}, {len(free[0].songs)} {split} songs", free)
+        show(_table(f"\nRunning free: {length} steps after {prime_steps}, {len(free[0].songs)} {split} songs", free))
     else:
         say(f"no song lasts {prime_steps + length} steps: not run free; try a smaller --prime-steps or --length", quiet)
 
 
-def _print_table(title: str, rows: "list[Row]") -> None:
+def _table(title: str, rows: "list[Row]") -> str:
+    import io
+
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -93,8 +98,10 @@ def _print_table(title: str, rows: "list[Row]") -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row))
-    console = Console()
-    Console(width=max(console.width, TABLE_WIDTH)).print(table)
+    drawn = io.StringIO()  # Rich answers a closed pipe in a way of its own
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    Console(file=drawn, width=TABLE_WIDTH, force_terminal=terminal).print(table)
+    return drawn.getvalue().rstrip()
 
 
 def _cells(row: "Row") -> list[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from musicgen_cli.corpus import Song
 
 DEFAULT_BARS = 32
+MAX_STEPS = 1 << 24  # of one run, over all songs: three gigabytes while they are made
 
 
 def sample(
@@ -58,6 +59,12 @@ def sample(
       musicgen sample small.pt --count 8 --bars 16 --seed 1 | musicgen decode -o out/
       musicgen sample --prime tune.mid --prime-steps 64 --include-prime | musicgen decode -o longer.mid
     """
+    if length and bars:
+        raise typer.BadParameter("--length and --bars say the same: leave one out.")
+    if prime is None and (song or prime_steps or include_prime):
+        raise typer.BadParameter("--song, --prime-steps and --include-prime go with --prime.")
+    if prime == model == PIPE:
+        raise typer.BadParameter("standard input can be read once only.")
     import secrets
 
     import numpy as np
@@ -68,20 +75,21 @@ def sample(
     from musicgen_cli.dataset import from_steps, pad
     from musicgen_cli.device import autocast, generator
     from musicgen_cli.sampling import generate, random_state, toss
-    from musicgen_cli.streams import name_of, say
+    from musicgen_cli.streams import check_target, name_of, say
     from musicgen_cli.streams import output as open_output
 
-    if length and bars:
-        raise typer.BadParameter("--length and --bars say the same: leave one out")
-    if prime is None and (song or prime_steps or include_prime):
-        raise typer.BadParameter("--song, --prime-steps and --include-prime go with --prime")
-    with open_output(output) as file:
-        computer = use(device, threads)
-        trained = load_checkpoint(model)
-        about, begun = _prime(trained, prime, song, prime_steps)
-        steps = length or (bars or DEFAULT_BARS) * trained.steps_per_bar
-        seed = secrets.randbelow(1 << 31) if seed is None else seed
+    check_target(output)
+    computer = use(device, threads)
+    trained = load_checkpoint(model)
+    about, begun = _prime(trained, prime, song, prime_steps)
+    steps = length or (bars or DEFAULT_BARS) * trained.steps_per_bar
+    if count * steps > MAX_STEPS:
+        raise MusicgenError(
+            f"{count} songs of {steps} steps are more than {MAX_STEPS} steps; make them in several runs"
+        )
+    seed = secrets.randbelow(1 << 31) if seed is None else seed
 
+    with open_output(output) as file:
         network = trained.build(computer)
         source = pad(begun, trained.source).to(computer).expand(count, -1, -1)
         coins, states = ([generator(computer, seed + i, purpose) for i in range(count)] for purpose in range(2))

@@ -34,6 +34,7 @@ def show(
     from musicgen_cli import corpus as corpora
     from musicgen_cli.commands.inputs import kind
     from musicgen_cli.streams import naming, read_bytes
+    from musicgen_cli.streams import show as print_out
 
     data = read_bytes(file)
     with naming(file):
@@ -49,19 +50,17 @@ def show(
             facts, music = _midi_facts(data)
             picture = _picture(music, 0, steps, ascii_)
     if json_:
-        print(json.dumps(facts, indent=2))
+        print_out(json.dumps(facts, indent=2))
         return
+    lines = []
     for name, value in facts.items():
         if isinstance(value, list):
-            print(f"{name}:")
-            for row in value[:SONGS_LISTED]:
-                print("  " + printable("  ".join(str(cell) for cell in row.values())))
-            if len(value) > SONGS_LISTED:
-                print(f"  ... and {len(value) - SONGS_LISTED} more (--json lists all)")
+            rows = ["  " + "  ".join(str(cell) for cell in row.values()) for row in value[:SONGS_LISTED]]
+            more = len(value) - SONGS_LISTED
+            lines += [f"{name}:", *rows, *([f"  ... and {more} more (--json lists all)"] if more > 0 else [])]
         else:
-            print(f"{name}: {printable(str(value))}")
-    if picture:
-        print("", *picture, sep="\n")
+            lines.append(f"{name}: {value}")
+    print_out("\n".join([*map(printable, lines), *([""] if picture else []), *picture]))
 
 
 def _corpus_facts(music: Any) -> dict[str, Any]:
@@ -148,7 +147,7 @@ def _picture(music: Any, song: int, steps: int | None, plain: bool) -> list[str]
     width = max(shutil.get_terminal_size((100, 24)).columns - 5, 16)
     fitting = steps or width * bar // (bar + 1)
     try:
-        "▀▄█".encode(sys.stdout.encoding or "ascii")
+        "▀▄█".encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except UnicodeEncodeError:
         plain = True
     return (ascii_roll if plain else block_roll)(music.roll(song)[:fitting], bar)

@@ -14,7 +14,7 @@ import typer
 
 from musicgen_cli.commands.options import Device, Precision, Quiet, Seed, Threads, use
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.streams import interactive, say, write_bytes
+from musicgen_cli.streams import PIPE, check_target, interactive, say, write_bytes
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
@@ -98,6 +98,10 @@ def train(
     from musicgen_cli.streams import naming
     from musicgen_cli.streams import output as open_output
 
+    if output == PIPE:
+        raise typer.BadParameter("a checkpoint is written after every epoch: -o has to name a file.")
+    for path in (output, log) if log else (output,):
+        check_target(path)
     computer = use(device, threads)
     defaults = MODELS[model][1]
     settings: dict[str, Any] = {
@@ -125,12 +129,12 @@ def train(
         for epoch in _watched(run, stop, quiet):
             if epoch:
                 state.history.append(_row(epoch))
-                if log:
-                    _write_log(log, state.history)
             state.state_dict = run.best_weights or run.state()["weights"]
             state.resume = None if run.finished else run.state()
             with open_output(output) as file:
                 checkpoint.save(state, file)
+            if epoch and log:
+                _write_log(log, state.history)
     _say_how_it_ended(run, stop, output, quiet)
     if stop.code:
         raise SystemExit(stop.code)
@@ -210,6 +214,8 @@ def _prepare(
     from musicgen_cli.training import Training
 
     source, target = settings["source"], settings["target"]
+    if not sides["train"]:
+        raise MusicgenError(f"{path}: no song is on the training side of the split")
     windows = inside(music, sides["train"], source, target, settings["hop"])
     if not len(windows):
         raise MusicgenError(
