@@ -14,7 +14,7 @@ test: $(VENV)/.dev  ## run the tests, the linter and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 test-slow: $(VENV)/.dev $(VENV)/.songs  ## run the slow tests
 	$(BIN)/python -m pytest -q -m slow
