@@ -122,9 +122,9 @@ class Training:
         warmup: int,
         weight_decay: float,
         clip: float,
-        forcing: float,
-        decay: str,
-        shift: int,
+        teacher_forcing: float,
+        forcing_decay: str,
+        transpose: int,
         patience: int,
         seed: int,
         precision: str,
@@ -133,7 +133,7 @@ class Training:
         model.expect(loss.logits(torch.tensor(odds, dtype=torch.float32).logit()))
         self.model, self.loss, self.train, self.valid = model.to(device), loss, train, valid
         self.device, self.epochs, self.batch_size, self.clip = device, epochs, batch_size, clip
-        self.forcing, self.decay, self.shift = forcing, decay, shift
+        self.forcing, self.decay, self.shift = teacher_forcing, forcing_decay, transpose
         self.patience, self.seed, self.precision = patience, seed, precision
         self.optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
         self.batches = math.ceil(len(train) / batch_size)

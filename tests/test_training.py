@@ -31,7 +31,8 @@ def a_training(loss="focal", songs=2, valid=True, **changes):
     model = MODELS["poly"][0](176, **SIZES)
     settings = {
         "epochs": 3, "batch_size": 3, "learning_rate": 1e-2, "warmup": 2, "weight_decay": 0.01, "clip": 1.0,
-        "forcing": 0.5, "decay": "linear", "shift": 2, "patience": 0, "seed": 5, "precision": "fp32",
+        "teacher_forcing": 0.5, "forcing_decay": "linear", "transpose": 2, "patience": 0, "seed": 5,
+        "precision": "fp32",
     }  # fmt: skip
     heard = cover(music, [songs], 8, 8) if valid else None
     windows = inside(music, range(songs), 8, 8, 3)
@@ -142,8 +143,8 @@ def test_a_short_tune_is_learned_and_played_back(loss):
     model = MODELS["poly"][0](176, hidden=64, dense=64, layers=1, dropout=0.0, dense_dropout=0.0)
     run = Training(
         model, LOSSES[loss](), inside(music, [0], 8, 24, 1), None, device=CPU, epochs=75, batch_size=4,
-        learning_rate=2e-2, warmup=10, weight_decay=0.0, clip=1.0, forcing=0.9, decay="constant", shift=0, patience=0,
-        seed=0, precision="fp32",
+        learning_rate=2e-2, warmup=10, weight_decay=0.0, clip=1.0, teacher_forcing=0.9, forcing_decay="constant",
+        transpose=0, patience=0, seed=0, precision="fp32",
     )  # fmt: skip
     epochs_of(run)
     made = generate(model, pad(music[0][:8], 8)[None], 24, 24, threshold(0.5))

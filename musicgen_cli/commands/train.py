@@ -1,28 +1,26 @@
-import csv
-import io
-import math
-import signal
 import statistics
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from musicgen_cli.commands.options import Device, Precision, Quiet, Seed, Threads, use
+from musicgen_cli.commands.watch import Stop, ending, row, summary, watched, write_log
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.streams import PIPE, check_target, interactive, say, write_bytes
+from musicgen_cli.streams import PIPE, check_target, say
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
     from musicgen_cli.corpus import Corpus
-    from musicgen_cli.training import Epoch, Training
+    from musicgen_cli.training import Training
 
-NOT_SETTINGS = {"corpus", "output", "minutes", "log", "resume", "device", "threads", "quiet"}  # change no result
-COLUMNS = "epoch   train   valid  recall  precis.    F1  density (corpus)  forcing   lr      time"
+SIZES = ("hidden", "layers", "dense", "dropout", "dense_dropout")
+LEARNING = (
+    "epochs", "batch_size", "learning_rate", "warmup", "weight_decay", "clip", "teacher_forcing", "forcing_decay",
+    "transpose", "patience", "seed", "precision",
+)  # fmt: skip
+SETTINGS = ("model", "loss", "alpha", "gamma", "source", "target", "hop", *SIZES, *LEARNING)
 
 
 def train(
@@ -104,9 +102,7 @@ def train(
         check_target(path)
     computer = use(device, threads)
     defaults = MODELS[model][1]
-    settings: dict[str, Any] = {
-        name: value for name, value in context.params.items() if name not in NOT_SETTINGS and name != "split"
-    }
+    settings: dict[str, Any] = {name: context.params[name] for name in SETTINGS}
     settings["loss"] = loss or defaults["loss"]
     settings["teacher_forcing"] = defaults["forcing"] if teacher_forcing is None else teacher_forcing
     settings["hop"] = hop or target
@@ -122,46 +118,22 @@ def train(
     run = _prepare(music, sides, settings, computer, corpus)
     if saved and saved.resume:
         run.restore(saved.resume, saved.state_dict)
-    say(_summary(music, sides, run), quiet)
+    say(summary(music, sides, run), quiet)
 
     state = saved or _new_checkpoint(music, sides, settings, run)
     with Stop(minutes) as stop:
-        for epoch in _watched(run, stop, quiet):
+        for epoch in watched(run, stop, quiet):
             if epoch:
-                state.history.append(_row(epoch))
+                state.history.append(row(epoch))
             state.state_dict = run.best_weights or run.state()["weights"]
             state.resume = None if run.finished else run.state()
             with open_output(output) as file:
                 checkpoint.save(state, file)
             if epoch and log:
-                _write_log(log, state.history)
-    _say_how_it_ended(run, stop, output, quiet)
+                write_log(log, state.history)
+    say(ending(run, output), quiet)
     if stop.code:
         raise SystemExit(stop.code)
-
-
-class Stop:
-    """Says when a training has to stop: after so many minutes, or at Ctrl-C or SIGTERM; a second one is immediate."""
-
-    def __init__(self, minutes: float):
-        self.deadline = time.monotonic() + 60 * minutes if minutes else math.inf
-        self.code = 0
-
-    def __enter__(self) -> "Stop":
-        self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def note(self, number: int, frame: FrameType | None) -> None:
-        if self.code:
-            raise SystemExit(128 + number)
-        self.code = 128 + number
-
-    def __call__(self) -> bool:
-        return bool(self.code) or time.monotonic() > self.deadline
 
 
 def _same_settings(context: typer.Context, saved: "Checkpoint", settings: dict[str, Any]) -> dict[str, Any]:
@@ -179,15 +151,14 @@ def _same_settings(context: typer.Context, saved: "Checkpoint", settings: dict[s
 
 
 def _same_songs(music: "Corpus", saved: "Checkpoint", path: Path) -> dict[str, list[int]]:
-    """The sides of a checkpoint's split, as indices into the same corpus."""
-    index = {music.digest(i): i for i in range(len(music))}
-    sides = {}
-    for side, digests in saved.split.items():
-        missing = sum(digest not in index for digest in digests)
-        if missing:
-            raise MusicgenError(f"{path}: lacks {missing} songs that the training began with; name the same corpus")
-        sides[side] = sorted(index[digest] for digest in digests)
-    return sides
+    """The sides of a checkpoint's split as indices into the same corpus, in the order that the training knows."""
+    indices: dict[str, list[int]] = {}
+    for i in reversed(range(len(music))):
+        indices.setdefault(music.digest(i), []).append(i)
+    missing = sum(not indices.get(digest) for digests in saved.split.values() for digest in digests)
+    if missing:
+        raise MusicgenError(f"{path}: lacks {missing} songs that the training began with; name the same corpus")
+    return {side: [indices[digest].pop() for digest in digests] for side, digests in saved.split.items()}
 
 
 def _deal(music: "Corpus", path: Path, split_file: Path | None) -> dict[str, list[int]]:
@@ -226,27 +197,13 @@ def _prepare(
     loss = loss_type(settings["alpha"], settings["gamma"]) if loss_type is Focal else loss_type()
     torch.manual_seed(settings["seed"])
     network = MODELS[settings["model"]][0]
-    sizes = ("hidden", "layers", "dense", "dropout", "dense_dropout")
-    model = network(size=88 * music.bits, **{name: settings[name] for name in sizes})
-    return Training(
-        model,
-        loss,
-        windows,
-        valid if len(valid) else None,
-        device=computer,
-        epochs=settings["epochs"],
-        batch_size=settings["batch_size"],
-        learning_rate=settings["learning_rate"],
-        warmup=settings["warmup"],
-        weight_decay=settings["weight_decay"],
-        clip=settings["clip"],
-        forcing=settings["teacher_forcing"],
-        decay=settings["forcing_decay"],
-        shift=settings["transpose"],
-        patience=settings["patience"],
-        seed=settings["seed"],
-        precision=settings["precision"],
-    )
+    model = network(**_model_arguments(music, settings))
+    learning = {name: settings[name] for name in LEARNING}
+    return Training(model, loss, windows, valid if len(valid) else None, device=computer, **learning)
+
+
+def _model_arguments(music: "Corpus", settings: dict[str, Any]) -> dict[str, Any]:
+    return {"size": 88 * music.bits, **{name: settings[name] for name in SIZES}}
 
 
 def _new_checkpoint(
@@ -258,10 +215,9 @@ def _new_checkpoint(
     from musicgen_cli.dataset import rates
 
     about = [music.songs[i] for i in sides["train"]]
-    sizes = ("hidden", "layers", "dense", "dropout", "dense_dropout")
     return Checkpoint(
         model=settings["model"],
-        model_arguments={"size": 88 * music.bits, **{name: settings[name] for name in sizes}},
+        model_arguments=_model_arguments(music, settings),
         loss=settings["loss"],
         loss_arguments=asdict(run.loss),
         bits=music.bits,
@@ -275,81 +231,3 @@ def _new_checkpoint(
         settings=settings,
         state_dict={},
     )
-
-
-def _watched(run: "Training", stop: Stop, quiet: bool) -> Iterator["Epoch | None"]:
-    """Train in sight of the user: an Epoch after each, None where it stops within one."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from musicgen_cli.training import Epoch
-
-    columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    say(COLUMNS, quiet)
-    ended = True
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or not interactive()) as bar:
-        task = bar.add_task(str(run.epoch + 1), total=run.batches, completed=run.step % run.batches)
-        for event in run.run(stop):
-            ended = isinstance(event, Epoch)
-            if isinstance(event, Epoch):
-                bar.print(_line(event), highlight=False) if not bar.disable else say(_line(event), quiet)
-                bar.reset(task, description=str(run.epoch + 1))
-                yield event
-            else:
-                bar.update(task, completed=event)
-    if not ended:
-        yield None
-
-
-def _row(epoch: "Epoch") -> dict[str, float]:
-    """An epoch as a row of the history and of the log; losses in nats per step."""
-    row = {"epoch": epoch.number, "forcing": epoch.forcing, "learning_rate": epoch.learning_rate}
-    for side, scores in (("train", epoch.train), ("valid", epoch.valid)):
-        if scores:
-            counts = scores.counts
-            row |= {f"{side}_loss": scores.loss, f"{side}_recall": counts.recall, f"{side}_precision": counts.precision}
-            row |= {f"{side}_f1": counts.f1, f"{side}_density": counts.density}
-            row |= {f"{side}_corpus_density": counts.actual / max(counts.bits, 1)}
-    return row | {"seconds": round(epoch.seconds, 2), "best": int(epoch.best)}
-
-
-def _line(epoch: "Epoch") -> str:
-    scores = epoch.valid or epoch.train
-    counts = scores.counts
-    valid = f"{epoch.valid.loss:8.4f}" if epoch.valid else "       -"
-    return (
-        f"{epoch.number:5}{'*' if epoch.best else ' '}{epoch.train.loss:8.4f}{valid}"
-        f"{counts.recall:8.3f}{counts.precision:9.3f}{counts.f1:6.3f}"
-        f"{counts.density:9.4f} ({counts.actual / max(counts.bits, 1):.4f})"
-        f"{epoch.forcing:9.2f}{epoch.learning_rate:9.1e}{epoch.seconds:7.0f} s"
-    )
-
-
-def _write_log(path: Path, history: list[dict[str, float]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    write_bytes(path, text.getvalue().encode())
-
-
-def _summary(music: "Corpus", sides: dict[str, list[int]], run: "Training") -> str:
-    dealt = ", ".join(f"{len(songs)} {side}" for side, songs in sides.items())
-    short = int((music.lengths[sides["train"]] < run.train.target).sum()) if sides["train"] else 0
-    weights = sum(parameter.numel() for parameter in run.model.parameters())
-    return (
-        f"{len(music)} songs ({dealt}), {len(run.train)} windows"
-        + (f", {short} songs too short for one left out" if short else "")
-        + f"; {weights:,} weights on {run.device}"
-        + ("" if run.valid else "; no validation songs: the best epoch is the one with the least training loss")
-    )
-
-
-def _say_how_it_ended(run: "Training", stop: Stop, output: Path, quiet: bool) -> None:
-    best = f"best epoch {run.best_epoch} ({run.best:.4f} nats a step)" if run.best_epoch else "no epoch finished"
-    if not run.finished:
-        again = "--resume goes on"
-        say(f"stopped in epoch {run.epoch + 1} of {run.epochs}, {best}; saved {output}, {again}", quiet)
-    else:
-        early = f" early, after {run.patience} epochs without a better one" if run.epoch < run.epochs else ""
-        say(f"finished{early}: {best}; saved {output}", quiet)

@@ -1,0 +1,123 @@
+"""A training as its user sees it: when to stop, a line an epoch, a log, and how it ended."""
+
+import csv
+import io
+import math
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from musicgen_cli.streams import interactive, say, write_bytes
+
+if TYPE_CHECKING:
+    from musicgen_cli.corpus import Corpus
+    from musicgen_cli.training import Epoch, Training
+
+COLUMNS = "epoch   train   valid  recall  precis.    F1  density (corpus)  forcing   lr      time"
+
+
+class Stop:
+    """Says when a training has to stop: after so many minutes, or at Ctrl-C or SIGTERM; a second one is immediate."""
+
+    def __init__(self, minutes: float):
+        self.deadline = time.monotonic() + 60 * minutes if minutes else math.inf
+        self.code = 0
+
+    def __enter__(self) -> "Stop":
+        self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        if self.code:
+            raise SystemExit(128 + number)
+        self.code = 128 + number
+
+    def __call__(self) -> bool:
+        return bool(self.code) or time.monotonic() > self.deadline
+
+
+def watched(run: "Training", stop: Stop, quiet: bool) -> Iterator["Epoch | None"]:
+    """Train in sight of the user: an Epoch after each, None where it stops within one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from musicgen_cli.training import Epoch
+
+    columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    say(COLUMNS, quiet)
+    ended = True
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or not interactive()) as bar:
+        task = bar.add_task(str(run.epoch + 1), total=run.batches, completed=run.step % run.batches)
+        for event in run.run(stop):
+            ended = isinstance(event, Epoch)
+            if isinstance(event, Epoch):
+                bar.print(_line(event), highlight=False) if not bar.disable else say(_line(event), quiet)
+                bar.reset(task, description=str(run.epoch + 1))
+                yield event
+            else:
+                bar.update(task, completed=event)
+    if not ended:
+        yield None
+
+
+def row(epoch: "Epoch") -> dict[str, float]:
+    """An epoch as a row of the history and of the log; losses in nats per step."""
+    values = {"epoch": epoch.number, "forcing": epoch.forcing, "learning_rate": epoch.learning_rate}
+    for side, scores in (("train", epoch.train), ("valid", epoch.valid)):
+        if scores:
+            counts = scores.counts
+            values |= {
+                f"{side}_loss": scores.loss,
+                f"{side}_recall": counts.recall,
+                f"{side}_precision": counts.precision,
+            }
+            values |= {f"{side}_f1": counts.f1, f"{side}_density": counts.density}
+            values |= {f"{side}_corpus_density": counts.actual / max(counts.bits, 1)}
+    return values | {"seconds": round(epoch.seconds, 2), "best": int(epoch.best)}
+
+
+def _line(epoch: "Epoch") -> str:
+    scores = epoch.valid or epoch.train
+    counts = scores.counts
+    valid = f"{epoch.valid.loss:8.4f}" if epoch.valid else "       -"
+    return (
+        f"{epoch.number:5}{'*' if epoch.best else ' '}{epoch.train.loss:8.4f}{valid}"
+        f"{counts.recall:8.3f}{counts.precision:9.3f}{counts.f1:6.3f}"
+        f"{counts.density:9.4f} ({counts.actual / max(counts.bits, 1):.4f})"
+        f"{epoch.forcing:9.2f}{epoch.learning_rate:9.1e}{epoch.seconds:7.0f} s"
+    )
+
+
+def write_log(path: Path, history: list[dict[str, float]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_bytes(path, text.getvalue().encode())
+
+
+def summary(music: "Corpus", sides: dict[str, list[int]], run: "Training") -> str:
+    dealt = ", ".join(f"{len(songs)} {side}" for side, songs in sides.items())
+    short = int((music.lengths[sides["train"]] < run.train.target).sum()) if sides["train"] else 0
+    weights = sum(parameter.numel() for parameter in run.model.parameters())
+    return (
+        f"{len(music)} songs ({dealt}), {len(run.train)} windows"
+        + (f", {short} songs too short for one left out" if short else "")
+        + f"; {weights:,} weights on {run.device}"
+        + ("" if run.valid else "; no validation songs: the best epoch is the one with the least training loss")
+    )
+
+
+def ending(run: "Training", output: Path) -> str:
+    best = f"best epoch {run.best_epoch} ({run.best:.4f} nats a step)" if run.best_epoch else "no epoch finished"
+    if not run.finished:
+        return f"stopped in epoch {run.epoch + 1} of {run.epochs}, {best}; saved {output}, --resume goes on"
+    early = f" early, after {run.patience} epochs without a better one" if run.epoch < run.epochs else ""
+    return f"finished{early}: {best}; saved {output}"
