@@ -5,7 +5,7 @@ PATH="${VENV:+$VENV/bin:}$PATH"
 mkdir -p "${1:-demo}"
 cd "${1:-demo}"
 
-[ -d songs ] || musicgen songs bach --limit 120 -o songs
+[ -d songs ] || { musicgen songs bach --limit 120 -o songs.part && mv songs.part songs; }
 musicgen encode songs/*.mid -o rolls.npy
 musicgen train rolls.npy --hidden 128 --learning-rate 4e-3 --epochs 45 --minutes 3 --threads 1 -o model.pt
 musicgen sample model.pt --bars 32 --seed 1 | musicgen decode -o out.mid

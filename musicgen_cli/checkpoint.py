@@ -35,6 +35,7 @@ class Checkpoint:
     settings: dict[str, Any]  # of the training, by the names of its options
     state_dict: dict[str, Tensor]  # of the best epoch
     history: list[dict[str, float]] = field(default_factory=list)  # a row an epoch
+    threshold: float = 0.5  # at which it plays as densely as its corpus, once that is known
     resume: dict[str, Any] | None = None  # Training.state(), until the training is finished
     representation: str = "roll"
     musicgen: str = __version__
@@ -48,11 +49,6 @@ class Checkpoint:
 
     def build_loss(self) -> Loss:
         return LOSSES[self.loss](**self.loss_arguments)
-
-    @property
-    def steps_per_bar(self) -> int:
-        numerator, denominator = self.time_signature
-        return max(1, round(4 * self.steps_per_quarter * numerator / denominator))
 
 
 def save(checkpoint: Checkpoint, file: BinaryIO) -> None:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "show": show,
 }
 FAILED, USAGE, BUG, INTERRUPTED, READER_GONE, TERMINATED = 1, 2, 70, 130, 141, 143
+OUT_OF_MEMORY = "out of memory; try a smaller --batch-size or --hidden, or fewer songs"
 UsageError: type[Any] = typer.BadParameter.__bases__[0]  # of click, wherever this typer keeps it
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -69,7 +70,7 @@ def run(arguments: list[str]) -> int:
     except UsageError as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "musicgen"
-        return _fail(f"{error.format_message()} See `{path} --help`.", USAGE, error)
+        return _fail(f"{error.format_message().rstrip('.')}; see `{path} --help`", USAGE, error)
     except MusicgenError as error:
         return _fail(str(error), FAILED, error)
     except BrokenPipeError:  # the reader has what it wanted
@@ -78,10 +79,12 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except MemoryError as error:
-        return _fail("out of memory; try a smaller --batch-size, or fewer and shorter songs", FAILED, error)
+        return _fail(OUT_OF_MEMORY, FAILED, error)
     except OSError as error:
         return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", FAILED, error)
     except Exception as error:
+        if "out of memory" in str(error) or "can't allocate memory" in str(error):  # torch's RuntimeErrors
+            return _fail(OUT_OF_MEMORY, FAILED, error)
         cause = f"{type(error).__name__}: {error}"
         return _fail(f"a bug in musicgen: {cause}; run it again with MUSICGEN_DEBUG=1 and report it", BUG, error)
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from musicgen_cli import roll
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.score import KEYS, Score
+from musicgen_cli.score import DENOMINATORS, KEYS, Score
 
 FORMAT, VERSION = "musicgen-corpus", 1
 MAX_HEADER = 4096  # bytes of a .npy header
@@ -46,7 +46,6 @@ class Corpus:
     offsets: NDArray[np.int64]
     songs: list[Song]
     steps_per_quarter: int = 4
-    representation: str = field(default=roll.NAME)
 
     def __len__(self) -> int:
         return len(self.songs)
@@ -78,9 +77,9 @@ class Corpus:
 
     def find(self, song: str) -> int:
         """The index of a song by its name, or by its number from 1."""
-        for i, known in enumerate(self.songs):
-            if known.name == song:
-                return i
+        names = [known.name for known in self.songs]
+        if song in names:
+            return names.index(song)
         if song.isdecimal() and 1 <= int(song) <= len(self):
             return int(song) - 1
         raise MusicgenError(f"no song {song!r} among {len(self)}; `musicgen show` lists them")
@@ -172,7 +171,7 @@ def load(file: BinaryIO) -> Corpus:
         raise MusicgenError("is damaged: its songs do not add up to its music; encode it again")
     if representation != roll.NAME or per_quarter < 1:
         raise MusicgenError(f"holds {representation!r}, not rolls; encode it again")
-    return Corpus(music, offsets, songs, per_quarter, representation)
+    return Corpus(music, offsets, songs, per_quarter)
 
 
 def _song(fields: dict[str, Any]) -> Song:
@@ -180,7 +179,7 @@ def _song(fields: dict[str, Any]) -> Song:
     song = replace(Song(), **known)
     numerator, denominator = (int(part) for part in song.time_signature)
     tempo = float(song.tempo)
-    if not (1e-3 <= tempo <= 1e6 and 1 <= numerator <= 255 and denominator in (1, 2, 4, 8, 16, 32, 64)):
+    if not (1e-3 <= tempo <= 1e6 and 1 <= numerator <= 255 and denominator in DENOMINATORS):
         raise ValueError
     return Song(str(song.name), tempo, (numerator, denominator), str(song.text))
 

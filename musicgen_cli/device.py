@@ -3,6 +3,7 @@
 import contextlib
 from typing import Any
 
+import numpy as np
 import torch
 
 from musicgen_cli.errors import MusicgenError
@@ -11,11 +12,11 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def device(name: str) -> torch.device:
-    """`auto` takes CUDA, else Apple's MPS, else the CPU; a device asked for by name has to be there."""
+    """`auto` takes CUDA, else Apple's MPS, else the CPU; one that is asked for by name has to be there."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind, there in available.items() if there))
-    if not available.get(name.partition(":")[0], False):
+    if not available[name]:
         raise MusicgenError(f"no {name} on this machine; use --device auto or --device cpu")
     return torch.device(name)
 
@@ -29,8 +30,5 @@ def autocast(on: torch.device, precision: str) -> contextlib.AbstractContextMana
 
 def generator(on: torch.device, *seeds: int) -> torch.Generator:
     """A generator of its own for each combination of seeds: what is drawn depends on nothing that was drawn before."""
-    mixed = 0x9E3779B97F4A7C15
-    for seed in seeds:  # splitmix64
-        mixed = (mixed + seed + 1) * 0xBF58476D1CE4E5B9 % (1 << 64)
-        mixed ^= mixed >> 31
-    return torch.Generator(on).manual_seed(mixed >> 1)
+    mixed = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
+    return torch.Generator(on).manual_seed(int(mixed[0] >> 1))

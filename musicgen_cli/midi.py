@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.score import END, PITCH, START, Score
+from musicgen_cli.score import DENOMINATORS, END, PITCH, START, Score
 
 SUFFIXES = (".mid", ".midi", ".kar")
 MAX_BYTES = 16 << 20  # of a file; a long symphony has one
@@ -70,9 +70,13 @@ def read(
     """
     file = parse(data)
     left_out = Counter(file.left_out)
+    wanted = {track.casefold() for track in tracks}
+    names = [{str(number), part.name.casefold()} for number, part in enumerate(file.parts, 1)]
+    if wanted and not any(own & wanted for own in names):
+        raise MusicgenError(f"has no such part, only {', '.join(part.name or '(no name)' for part in file.parts)}")
     chosen = []
-    for number, part in enumerate(file.parts, 1):
-        if (tracks and not {str(number), part.name} & set(tracks)) or (programs and part.program not in programs):
+    for own, part in zip(names, file.parts):
+        if (wanted and not own & wanted) or (programs and part.program not in programs):
             left_out["notes of other parts"] += len(part.notes)
         elif part.drums and not drums:
             left_out["drum notes"] += len(part.notes)
@@ -142,7 +146,7 @@ def _overall_tempo(tempos: list[tuple[int, int]], length: int) -> float:
 
 
 def _playable_metre(numerator: int, denominator: int) -> tuple[int, int]:
-    valid = 1 <= numerator <= 255 and denominator in (1, 2, 4, 8, 16, 32, 64)
+    valid = 1 <= numerator <= 255 and denominator in DENOMINATORS
     return (numerator, denominator) if valid else (4, 4)
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from musicgen_cli.errors import MusicgenError
 
 LOWEST, KEYS = 21, 88  # the piano: A0, MIDI pitch 21, to C8, MIDI pitch 108
+DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)  # of time signatures
 MAX_STEPS = 1 << 17  # nine hours of sixteenths at 60 quarter notes a minute
 START, END, PITCH = 0, 1, 2  # the columns of Score.notes
 
@@ -50,6 +51,11 @@ def on_keyboard(score: Score) -> NDArray[np.bool_]:
     return (pitch >= LOWEST) & (pitch < LOWEST + KEYS)
 
 
+def steps_per_bar(time_signature: tuple[int, int], steps_per_quarter: int) -> int:
+    numerator, denominator = time_signature
+    return max(1, round(4 * steps_per_quarter * numerator / denominator))
+
+
 def quantise(score: Score, steps_per_quarter: int, max_steps: int = MAX_STEPS) -> Score:
     """Snap a score to what a piano can play on a grid: whole steps, 88 keys, one note at a time per key.
 
@@ -59,7 +65,7 @@ def quantise(score: Score, steps_per_quarter: int, max_steps: int = MAX_STEPS) -
     ticks, half = 2 * score.ticks_per_quarter, score.ticks_per_quarter
     length = (2 * score.length * steps_per_quarter + half) // ticks  # a Python integer: no declared length overflows it
     if length > max_steps:
-        raise MusicgenError(f"lasts {length} steps, more than {max_steps}; --max-steps {length} lets it in")
+        raise MusicgenError(f"lasts {length} steps, more than {max_steps} (`encode --max-steps {length}` takes it)")
 
     notes = score.notes[on_keyboard(score)]
     start = (2 * notes[:, START] * steps_per_quarter + half) // ticks

@@ -23,6 +23,11 @@ def say(text: str, quiet: bool = False) -> None:
         print(printable(text), file=sys.stderr)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 song`, `2 songs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def interactive() -> bool:
     """Whether somebody watches stderr."""
     return sys.stderr is not None and sys.stderr.isatty()
@@ -57,6 +62,8 @@ def open_input(path: Path, made_by: str = "", limit: int = -1) -> BinaryIO:
         if sys.stdin is None or sys.stdin.isatty():
             raise MusicgenError("nothing to read: name a file, or pipe one in")
         return io.BytesIO(sys.stdin.buffer.read(enough))
+    if path.is_dir():
+        raise MusicgenError(f"{path}: is a folder, not a file")
     try:
         file = path.open("rb")
         return file if file.seekable() else io.BytesIO(file.read(enough))
@@ -91,8 +98,11 @@ def show(text: str) -> None:
         raise MusicgenError(f"standard output: {error.strerror}") from None
 
 
-def check_target(path: Path) -> None:
-    """Refuse what could not be written later, before work is done for it."""
+def check_target(path: Path, *inputs: Path) -> None:
+    """Refuse what could not be written later, or is being read, before work is done for it."""
+    for given in inputs:
+        if path != PIPE and path.is_file() and given.exists() and path.samefile(given):
+            raise MusicgenError(f"{path}: is read by this very command; name another output")
     if path == PIPE:
         if sys.stdout is None:
             raise MusicgenError("standard output is closed: use -o FILE")
@@ -102,6 +112,12 @@ def check_target(path: Path) -> None:
         raise MusicgenError(f"{path} is a folder; name a file")
     elif not Path(os.path.realpath(path)).parent.is_dir():
         raise MusicgenError(f"{path.parent}: no such folder; make it first")
+
+
+def refuse_suffix(path: Path, *suffixes: str) -> None:
+    """Refuse a name that promises another kind of file."""
+    if path.suffix.lower() in suffixes:
+        raise MusicgenError(f"{path}: the name of another kind of file than this command writes; see its --help")
 
 
 @contextlib.contextmanager

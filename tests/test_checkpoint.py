@@ -44,7 +44,6 @@ def test_what_is_saved_is_loaded(trained):
     assert {**vars(loaded), "state_dict": None} == {**vars(trained), "state_dict": None}
     assert all(torch.equal(loaded.state_dict[name], trained.state_dict[name]) for name in trained.state_dict)
     assert loaded.build_loss() == Focal(0.6, 1.0)
-    assert loaded.steps_per_bar == 12
 
 
 def test_a_checkpoint_is_plain_values_and_tensors(trained):  # DESIGN 8.11: the reference pickled its modules

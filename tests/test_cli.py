@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def checkpoint(path: Path) -> dict[str, Any]:
 
 def test_the_four_lines_work_as_typed(studio: Path) -> None:
     made = shell(LINES[2], studio)
-    assert re.fullmatch(r"made 1 x 512 steps, --seed \d+ wrote out.mid", " ".join(sorted(talk(made)))), made
+    assert re.fullmatch(r"made 1 song of 512 steps, --seed \d+ wrote out.mid", " ".join(sorted(talk(made)))), made
     [seed] = re.findall(r"--seed \d+", made.stderr.decode())
     [text] = events(studio / "out.mid", "text")
     assert text.text.startswith(f"musicgen sample model.pt {seed} --temperature ")
@@ -87,8 +88,8 @@ def test_the_four_lines_work_as_typed(studio: Path) -> None:
     scores = shell(LINES[3], studio)
     assert talk(scores) == []
     table = scores.stdout.decode()
-    assert "One step ahead: 1 test songs" in table
-    assert "Running free: 128 steps after 128, 1 test songs" in table
+    assert "One step ahead: 1 test song" in table
+    assert "Running free: 128 steps after 128, 1 test song" in table
     assert "\x1b" not in table
     assert {path.name for path in studio.iterdir()} == {"songs", "rolls.npy", "model.pt", "out.mid"}
 
@@ -170,7 +171,7 @@ def test_encode_skips_what_is_damaged_and_counts_it(tmp_path: Path) -> None:
     assert names(load(tmp_path / "rolls.npy")) == ["song"]
     *skipped, last = talk(result)
     assert [line.split(":")[0] for line in skipped] == ["skipped cut.mid", "skipped empty.mid", r"skipped jun\nk.mid"]
-    assert last == "encoded 1 songs, 96 steps; 3 files skipped"
+    assert last == "encoded 1 song, 96 steps; 3 files skipped"
 
 
 @pytest.mark.parametrize("line", ["encode bad", "encode good.mid bad --strict", "encode nowhere", "encode void"])
@@ -247,7 +248,7 @@ def write_band(path: Path) -> None:
 def test_encode_keeps_the_parts_asked_for(tmp_path: Path, options: str, pitches: set[int], left_out: list[str]) -> None:
     write_band(tmp_path / "band.mid")
     result = musicgen("encode", "band.mid", *options.split(), cwd=tmp_path)
-    assert talk(result) == ["; ".join(["encoded 1 songs, 4 steps", *left_out])]
+    assert talk(result) == ["; ".join(["encoded 1 song, 4 steps", *left_out])]
     assert set(load(result.stdout).score(0).notes[:, 2].tolist()) == pitches
 
 
@@ -271,7 +272,7 @@ def test_decode_notes_what_it_was_told(studio: Path) -> None:
     assert musicgen("decode", "rolls.npy", "--song", 3, cwd=studio).stdout[:4] == b"MThd"
 
 
-@pytest.mark.parametrize("target", ["-", "out.mid", "rolls.npy"])
+@pytest.mark.parametrize("target", ["-", "out.mid", "songs/tune-01.mid"])
 def test_decode_refuses_many_songs_in_one_file(studio: Path, target: str) -> None:
     before = (studio / "rolls.npy").read_bytes()
     assert "12 songs" in complaint(musicgen("decode", "rolls.npy", "-o", target, cwd=studio))
@@ -322,7 +323,7 @@ def test_a_training_stopped_three_ways_ends_bit_for_bit_like_one_never_stopped(s
     go_on = "musicgen train rolls.npy --resume -o parts.pt"
 
     talk(shell(f"{begin} -o whole.pt --log whole.csv", studio))
-    assert interrupt(f"{begin} -o parts.pt --log parts.csv", "    1", signal.SIGINT, studio) == 130
+    assert interrupt(f"{begin} -o parts.pt --log parts.csv", "   1", signal.SIGINT, studio) == 130
     unfinished = checkpoint(studio / "parts.pt")
     assert len(unfinished["history"]) in (1, 2)
     wrong = complaint(shell(f"{go_on} --hidden 7", studio))
@@ -403,7 +404,7 @@ def test_the_same_seed_gives_the_same_bytes_and_each_song_has_its_own(studio: Pa
         shell(line.format(options), studio)
         for options in ("--count 3 --seed 5", "--count 3 --seed 5", "--seed 6", "--count 3 --seed 5 --start random")
     )
-    assert talk(three) == ["made 3 x 32 steps, --seed 5"]
+    assert talk(three) == ["made 3 songs of 32 steps, --seed 5"]
     assert three.stdout == again.stdout
     songs = load(three.stdout)
     assert names(songs) == ["sample-1", "sample-2", "sample-3"]
@@ -431,8 +432,9 @@ def test_a_sample_goes_on_from_a_prime_of_either_kind(studio: Path) -> None:
     assert np.array_equal(by_corpus.roll(0)[:40], rolls.roll(1)[:40])
     assert by_corpus.lengths.tolist() == [48]
     assert by_corpus.songs[0].tempo == rolls.songs[1].tempo
-    wrong = complaint(shell("musicgen sample --prime rolls.npy", studio))
-    assert wrong == "rolls.npy: holds 12 songs: choose one by --song NAME or --song N"
+    first = shell(f"musicgen sample --prime rolls.npy {after}", studio)
+    assert talk(first)[0] == "going on from song 1 of 12, tune-01; --song chooses another"
+    assert np.array_equal(load(first.stdout).roll(0)[:40], rolls.roll(0)[:40])
 
 
 def test_what_is_no_checkpoint_is_refused_by_name(studio: Path) -> None:
@@ -470,10 +472,10 @@ def test_eval_takes_a_corpus_it_never_saw_and_refuses_what_does_not_fit(studio: 
     for options in ("-o foreign.npy", "--steps-per-quarter 12 -o fine.npy"):
         talk(shell(f"musicgen encode foreign.mid {options}", studio))
     result = shell("musicgen eval model.pt foreign.npy", studio)
-    assert "One step ahead: 1 test songs" in result.stdout.decode()
+    assert "One step ahead: 1 test song" in result.stdout.decode()
     assert talk(result) == ["no song lasts 256 steps: not run free; try a smaller --prime-steps or --length"]
     refused = {
-        "fine.npy": "fine.npy: has 2 bits a key and 12 steps per quarter note, model.pt wants 2 and 4",
+        "fine.npy": "fine.npy: has 2 bits a key and 12 steps per quarter note, the model 2 and 4",
         "foreign.npy --split valid": "foreign.npy: no song is on the valid side of model.pt",
     }
     for options, wrong in refused.items():
@@ -487,6 +489,53 @@ def test_eval_tells_a_full_disk_from_a_reader_gone(studio: Path) -> None:
     assert (gone.stdout, gone.stderr) == (b"141\n", b"")
 
 
+# -- what is there already
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "encode songs/tune-01.mid -o songs/../songs/tune-01.mid",
+        "train rolls.npy -o rolls.npy",
+        "train rolls.npy -o new.pt --log rolls.npy",
+        "sample model.pt -o model.pt",
+        "sample -o song.mid",
+        "encode songs -o song.mid",
+        "decode rolls.npy --song 1 -o rolls.npy",
+        "decode rolls.npy --song 1 -o song.npy",
+    ],
+)
+def test_no_input_is_written_over_and_no_name_lies(studio: Path, line: str) -> None:
+    before = {file: file.read_bytes() for file in studio.rglob("*") if file.is_file()}
+    complaint(shell(f"musicgen {line}", studio))
+    assert {file: file.read_bytes() for file in studio.rglob("*") if file.is_file()} == before
+
+
+def test_a_training_without_an_epoch_leaves_the_model_that_was_there(studio: Path) -> None:
+    before = (studio / "model.pt").read_bytes()
+    said = talk(shell("musicgen train rolls.npy --hidden 8 --batch-size 1 --minutes 0.00001", studio))
+    assert said[-1] == "no epoch finished: model.pt is what it was"
+    assert (studio / "model.pt").read_bytes() == before
+
+
+def test_a_silent_song_is_said_to_be_silent(studio: Path) -> None:
+    said = talk(shell("musicgen sample --temperature 0 --threshold 0.99 --length 8 -o x.npy", studio))
+    assert said[0] == "1 song of 1 silent: lower --threshold, raise --temperature, or train longer"
+
+
+def test_bars_are_those_of_the_prime(studio: Path) -> None:
+    waltz = replace(tune(1), time_signature=(3, 4))
+    (studio / "waltz.mid").write_bytes(midi.write(waltz))
+    made = load(shell("musicgen sample --prime waltz.mid --bars 5", studio).stdout)
+    assert (made.lengths.tolist(), made.songs[0].time_signature) == ([60], (3, 4))
+
+
+def test_a_sample_says_the_command_that_makes_it_again(studio: Path) -> None:
+    made = load(shell("musicgen sample --count 3 --bars 2 --seed 8", studio).stdout)
+    again = load(shell(made.songs[2].text.partition(";")[0], studio).stdout)
+    assert np.array_equal(again.roll(0), made.roll(2))
+
+
 # -- show
 
 
@@ -494,7 +543,7 @@ def test_show_tells_what_is_in_each_kind_of_file(studio: Path) -> None:
     rolls = facts(studio / "rolls.npy")
     assert (rolls["songs"], rolls["steps"], len(rolls["the songs"])) == (SONGS, SONGS * STEPS, SONGS)
     model = facts(studio / "model.pt")
-    assert (model["kind"], model["split"], model["epochs"]) == ("checkpoint", "10 train, 1 valid, 1 test", "1 of 1")
+    assert (model["kind"], model["split"], model["epochs"]) == ("checkpoint", {"train": 10, "valid": 1, "test": 1}, 1)
     song = facts(studio / "songs" / "tune-01.mid")
     assert (song["kind"], song["quarter notes"], song["notes"]) == ("MIDI file", STEPS / 4, len(tune(1, 0, BARS).notes))
 
@@ -506,7 +555,14 @@ def test_show_draws_what_sounds(tmp_path: Path) -> None:
     assert talk(drawn) == []
     head, _, picture = drawn.stdout.decode().partition("\n\n")
     assert "three notes" in head
-    assert picture.splitlines() == [" E4 .#--..", "D#4 ......", " D4 ......", "C#4 ......", " C4 #-#-.."]
+    assert picture.splitlines() == [
+        "song, steps 1 to 6 of 6:",
+        " E4 .#--..",
+        "D#4 ......",
+        " D4 ......",
+        "C#4 ......",
+        " C4 #-#-..",
+    ]
     blocks = musicgen("show", "song.mid", cwd=tmp_path).stdout.decode()
     assert "▀" in blocks
     assert "\x1b" not in blocks

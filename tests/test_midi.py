@@ -163,7 +163,7 @@ CHOICES = {
     "by program": ({"programs": [40]}, VIOLIN),
     "by either program": ({"programs": [0, 40]}, [*LEFT_HAND, *PIANO, *VIOLIN]),
     "by name and program": ({"tracks": ["Piano"], "programs": [40]}, []),
-    "by no such name": ({"tracks": ["violin"]}, []),
+    "in any case": ({"tracks": ["vIOLIN"]}, VIOLIN),
     "drums by name": ({"tracks": ["Drums"], "drums": True}, DRUMS),
     "drums by name alone": ({"tracks": ["Drums"]}, []),
 }
@@ -172,6 +172,11 @@ CHOICES = {
 @pytest.mark.parametrize(("options", "kept"), CHOICES.values(), ids=CHOICES)
 def test_parts_are_chosen(options, kept):
     assert sorted(notes(BAND, **options)) == sorted(kept)
+
+
+def test_a_part_that_a_file_has_not_is_said_with_those_it_has():
+    with pytest.raises(MusicgenError, match=r"only .*Violin"):
+        midi.read(BAND, tracks=["Viola"])
 
 
 def test_notes_of_parts_that_were_not_chosen_are_counted():

@@ -130,7 +130,7 @@ def test_where_no_file_can_be_written_is_said_by_name(tmp_path: Path, target: st
 
 def test_a_missing_file_is_named_once_with_the_command_that_makes_it(tmp_path: Path) -> None:
     wrong = complaint(musicgen("decode", "no.npy", cwd=tmp_path))
-    assert wrong == "no.npy: no such file; `musicgen encode songs/*.mid -o no.npy` makes it"
+    assert wrong == "no.npy: no such file; `musicgen encode FOLDER -o no.npy` makes it"
 
 
 def test_text_for_a_terminal_is_one_line_that_it_does_not_obey() -> None:
@@ -243,7 +243,7 @@ def test_a_named_pipe_is_written_and_stays_one(folder: Path) -> None:
 def test_data_goes_to_stdout_and_talk_to_stderr_unless_quiet(folder: Path) -> None:
     loud, quiet = (musicgen("encode", "song.mid", *option, cwd=folder) for option in ([], ["-q"]))
     assert loud.stdout == quiet.stdout == (folder / "one.npy").read_bytes()
-    assert talk(loud) == ["encoded 1 songs, 96 steps"]
+    assert talk(loud) == ["encoded 1 song, 96 steps"]
     assert talk(quiet) == []
 
 

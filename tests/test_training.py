@@ -8,9 +8,9 @@ from musicgen_cli.dataset import cover, from_steps, inside, pad
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import LOSSES
 from musicgen_cli.models import MODELS
-from musicgen_cli.sampling import generate, threshold
+from musicgen_cli.sampling import TEMPERATURE, generate, threshold, toss
 from musicgen_cli.score import Score
-from musicgen_cli.training import DECAYS, Epoch, Training, evaluate
+from musicgen_cli.training import DECAYS, Training, evaluate, teach
 
 CPU = torch.device("cpu")
 # A round of eight quarter notes over a bass, as (start, end, pitch) in sixteenths.
@@ -44,7 +44,7 @@ def never():
 
 
 def epochs_of(run, stop=never):
-    return [event for event in run.run(stop) if isinstance(event, Epoch)]
+    return [event for event in run.run(stop) if event]
 
 
 def outcome(run, epochs):
@@ -85,6 +85,109 @@ def test_each_piece_of_the_state_is_needed_to_resume(piece):
     second.restore({**first.state(), piece: without[piece]}, dict(first.best_weights))
     with pytest.raises(AssertionError):
         assert_same(outcome(second, begun + epochs_of(second)), expected)
+
+
+def batches(run, monkeypatch):
+    """What each batch of a training hears: (source, target, forced, dropout)."""
+    heard = []
+
+    def listen(model, source, target, forced=None, dropout=None):
+        heard.append((source, target, forced, dropout))
+        return teach(model, source, target, forced, dropout)
+
+    monkeypatch.setattr("musicgen_cli.training.teach", listen)
+    epochs_of(run)
+    return [batch for batch in heard if batch[3] is not None]  # validation drops nothing out
+
+
+def test_the_truth_is_heard_at_its_share_of_the_steps(monkeypatch):
+    heard = batches(a_training(teacher_forcing=0.8, forcing_decay="linear", epochs=2), monkeypatch)
+    shares = [forced.float().mean().item() for _, _, forced, _ in heard]
+    half = len(shares) // 2
+    assert np.mean(shares[:half]) == pytest.approx(0.8, abs=0.1)
+    assert np.mean(shares[half:]) == pytest.approx(0.4, abs=0.1)
+
+
+def test_source_and_target_are_moved_alike_and_within_the_bound(monkeypatch):
+    tune = a_corpus(1)[0].reshape(-1, 176)
+    shifts = set()
+    for source, target, _, _ in batches(a_training(songs=1, transpose=2, forcing_decay="constant"), monkeypatch):
+        for window in torch.cat([source, target], 1).numpy():
+            known = [
+                shift
+                for shift in range(-2, 3)
+                for moved in [np.roll(tune, 2 * shift, axis=1)]
+                for begin in range(len(tune) - 8 + 1)
+                if (window[8:] == moved[begin : begin + 8]).all()
+                and (window[max(0, 8 - begin) : 8] == moved[max(0, begin - 8) : begin]).all()
+            ]
+            assert known
+            shifts.update(known)
+    assert shifts == {-2, -1, 0, 1, 2}
+
+
+def test_dropout_leaves_out_its_share(monkeypatch):
+    *_, dropout = batches(a_training(), monkeypatch)[0]
+    for factors in (*dropout.encoder, *dropout.decoder, dropout.dense):
+        assert (factors == 0).float().mean().item() == pytest.approx(0.1, abs=0.05)
+
+
+def gradient(run, index):
+    run._learn(np.array(index), 1.0)
+    return torch.cat([weights.grad.flatten() for weights in run.model.parameters()])
+
+
+def test_the_gradient_is_of_a_mean_and_not_of_a_sum():  # DESIGN 8.8
+    plain = {"transpose": 0, "clip": 1e9}
+    once, twice = a_training(**plain), a_training(**plain)
+    for run in (once, twice):
+        run.model.dropout = run.model.dense_dropout = 0.0
+    torch.testing.assert_close(gradient(once, [0, 1]), gradient(twice, [0, 1, 0, 1]), atol=1e-6, rtol=1e-4)
+
+
+def test_the_gradient_is_clipped():
+    assert gradient(a_training(clip=1e9), [0, 1]).norm() > 0.02
+    assert gradient(a_training(clip=0.01), [0, 1]).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_learning_rate_rises_then_falls():
+    run = a_training(epochs=10, warmup=4, learning_rate=0.01)
+    rates = []
+    for _ in run.run(never):
+        rates.append(run.optimizer.param_groups[0]["lr"])
+    top = int(np.argmax(rates))
+    assert rates[0] < rates[top] == pytest.approx(0.01, rel=0.01)
+    assert top <= 4
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] < 1e-4
+
+
+def test_bf16_learns_what_fp32_learns():
+    exact, coarse = a_training(epochs=6), a_training(epochs=6, precision="bf16")
+    losses = [[epoch.train.loss for epoch in epochs_of(run)] for run in (exact, coarse)]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.1)
+    assert all(weights.dtype == torch.float32 for weights in coarse.model.parameters())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_fitted_threshold_makes_music_as_dense_as_the_corpus(loss):
+    run = a_training(loss, epochs=8, learning_rate=5e-3)
+    epochs_of(run)
+    value = run.fit_threshold(songs=6, steps=64)
+    run.model.load_state_dict(run.best_weights)
+    for limit, compare in ((value - 0.02, 1.0), (value + 0.02, -1.0)):
+        coins = [torch.Generator().manual_seed(i) for i in range(6)]
+        made = generate(run.model, torch.zeros(6, 8, 176), 64, 8, toss(run.loss, limit, TEMPERATURE, coins))
+        assert compare * (made.float().mean().item() - run.density) > 0
+
+
+def test_before_an_epoch_is_done_the_weights_kept_are_the_last():
+    first = a_training()
+    list(first.run(lambda: first.step >= 2))
+    second = a_training()
+    second.restore(first.state(), {name: value.clone() for name, value in first.model.state_dict().items()})
+    assert not second.best_weights
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():

@@ -35,11 +35,12 @@ def decode(
     from musicgen_cli import midi
     from musicgen_cli.commands.inputs import load_corpus
     from musicgen_cli.errors import MusicgenError
-    from musicgen_cli.streams import name_of, say, write_bytes
+    from musicgen_cli.streams import counted, name_of, refuse_suffix, say, write_bytes
 
+    output = Path(output_name)
+    refuse_suffix(output, ".npy", ".pt")
     songs = load_corpus(corpus)
     chosen = [songs.find(song)] if song is not None else list(range(len(songs)))
-    output = Path(output_name)
     many = len(chosen) != 1
     folder = output != PIPE and (output.is_dir() or output_name.endswith("/") or (many and not output.suffix))
     if many and (not folder or output.is_file()):
@@ -55,7 +56,7 @@ def decode(
         score = replace(score, tempo=tempo) if tempo else score
         path = output / f"{_file_name(about.name, taken)}.mid" if folder else output
         write_bytes(path, midi.write(score, name=about.name, text=about.text, program=program, velocity=velocity))
-    where = f"{len(chosen)} files in {output}" if folder else name_of(output, "standard output")
+    where = f"{counted(len(chosen), 'file')} in {output}" if folder else name_of(output, "standard output")
     say(f"wrote {where}", quiet or output == PIPE)
 
 

@@ -10,7 +10,8 @@ from musicgen_cli.streams import PIPE
 
 def encode(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="MIDI files, or folders of them; - is stdin.", allow_dash=True)
+        list[Path] | None,
+        typer.Argument(metavar="FILES", help="MIDI files, or folders of them; - is stdin.", allow_dash=True),
     ] = None,
     output: Output = PIPE,
     files_from: Annotated[
@@ -48,7 +49,7 @@ def encode(
     from musicgen_cli.corpus import Song, Writer
     from musicgen_cli.errors import MusicgenError
     from musicgen_cli.score import MAX_STEPS, on_keyboard, quantise
-    from musicgen_cli.streams import naming, read_bytes, say
+    from musicgen_cli.streams import check_target, counted, naming, read_bytes, refuse_suffix, say
     from musicgen_cli.streams import output as open_output
 
     if packed and bits == 1:
@@ -62,6 +63,8 @@ def encode(
 
     strict = strict or (len(paths) == 1 and not paths[0].is_dir())
 
+    check_target(output, *paths)
+    refuse_suffix(output, *midi.SUFFIXES)
     left_out: Counter[str] = Counter()
     skipped = 0
     with open_output(output) as file:
@@ -71,9 +74,10 @@ def encode(
                 data = read_bytes(path, limit=midi.MAX_BYTES)
                 with naming(path):
                     score, dropped = midi.read(data, drums=drums, tracks=track or (), programs=program or ())
+                    dropped["notes off the 88 keys"] = int((~on_keyboard(score)).sum())
                     song = quantise(score, steps_per_quarter, max_steps or MAX_STEPS)
                     if not len(song.notes):
-                        reasons = ", ".join(f"{n} {what} left out" for what, n in dropped.items())
+                        reasons = ", ".join(f"{n} {what} left out" for what, n in (+dropped).items())
                         raise MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))
             except MusicgenError as error:
                 if strict:
@@ -82,13 +86,15 @@ def encode(
                 skipped += 1
                 continue
             left_out += dropped
-            left_out["notes off the 88 keys"] += int((~on_keyboard(score)).sum())
             music = roll.encode(song, bits)
             writer.add(Song(song_name(path), score.tempo, score.time_signature), roll.pack(music) if packed else music)
         if not writer.songs:
-            raise MusicgenError(f"none of {skipped} files could be encoded" if skipped else "no MIDI files found there")
+            raise MusicgenError(
+                f"none of {counted(skipped, 'file')} could be encoded" if skipped else "no MIDI files found there"
+            )
         writer.finish()
 
     lost = [f"{n} {what} left out" for what, n in (+left_out).items()]
-    counts = [f"{skipped} files skipped"] if skipped else []
-    say("; ".join([f"encoded {len(writer.songs)} songs, {writer.offsets[-1]} steps", *counts, *lost]), quiet)
+    counts = [f"{counted(skipped, 'file')} skipped"] if skipped else []
+    made = f"encoded {counted(len(writer.songs), 'song')}, {counted(writer.offsets[-1], 'step')}"
+    say("; ".join([made, *counts, *lost]), quiet)

@@ -20,7 +20,10 @@ def evaluate(
         Literal["train", "valid", "test", "all"],
         typer.Option(help="Which songs; songs that the checkpoint never saw count as test."),
     ] = "test",
-    threshold: Annotated[float, typer.Option(min=0.01, max=0.99, help="Output above which a bit is set.")] = 0.48,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=0.99, help="Output above which a bit is set; default: the model's own."),
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0, max=10, help="Running free; 0 is the threshold alone.")] = 0.0,
     prime_steps: Annotated[int, typer.Option(min=1, help="Running free: steps of each song read first.")] = 128,
     length: Annotated[int, typer.Option(min=1, help="Running free: steps made, and compared with what came.")] = 128,
@@ -32,9 +35,9 @@ def evaluate(
 ) -> None:
     """Score a model on songs it never trained on, beside predictors that know nothing.
 
-    One step ahead, it hears the true steps so far; running free, only its own. The loss is that of the training,
-    nats are those of the calibrated probabilities, both per step. Accuracy is over all bits, and high for silence.
-    `± sd`: mean and standard deviation over songs.
+    One step ahead, it hears the true steps so far; running free, only its own. Per step: the loss it was trained by,
+    comparable between models with the same loss; and nats, the negative log-likelihood of what came, comparable
+    between all. Accuracy is over all bits, and high for silence. `± sd`: mean and standard deviation over songs.
 
     \b
     Examples:
@@ -43,23 +46,21 @@ def evaluate(
     """
     import json
 
-    from musicgen_cli.commands.inputs import load_checkpoint, load_corpus
+    from musicgen_cli.commands.inputs import check_grid, load_checkpoint, load_corpus
     from musicgen_cli.evaluation import choose_songs, free_running, one_step
     from musicgen_cli.sampling import threshold as above
-    from musicgen_cli.streams import say, show
+    from musicgen_cli.streams import counted, naming, say, show
 
     computer = use(device, threads)
     trained, music = load_checkpoint(model), load_corpus(corpus)
-    if (music.bits, music.steps_per_quarter) != (trained.bits, trained.steps_per_quarter):
-        raise MusicgenError(
-            f"{corpus}: has {music.bits} bits a key and {music.steps_per_quarter} steps per quarter note, {model} wants"
-            f" {trained.bits} and {trained.steps_per_quarter}; encode it with --bits and --steps-per-quarter"
-        )
+    with naming(corpus):
+        check_grid(music, trained)
     songs = choose_songs(trained, music, split)
     if not songs:
         others = [side for side in trained.split if choose_songs(trained, music, side)]
         hint = f"; there are some on {' and '.join(others)}" if others else ""
         raise MusicgenError(f"{corpus}: no song is on the {split} side of {model}{hint}")
+    threshold = threshold or trained.threshold
     network = trained.build(computer)
     ahead = one_step(trained, network, music, songs, above(threshold), computer)
     free = free_running(
@@ -78,9 +79,11 @@ def evaluate(
         tables = {"one_step": [row.as_dict() for row in ahead], "free_running": [row.as_dict() for row in free]}
         show(json.dumps({"split": split, "songs": len(songs), **tables}, indent=2))
         return
-    show(_table(f"One step ahead: {len(songs)} {split} songs", ahead))
+    noun = "song" if split == "all" else f"{split} song"
+    density = ahead[0].all.actual / ahead[0].all.bits
+    show(_table(f"One step ahead: {counted(len(songs), noun)}, density {density:.4f}", ahead))
     if free:
-        show(_table(f"\nRunning free: {length} steps after {prime_steps}, {len(free[0].songs)} {split} songs", free))
+        show(_table(f"\nRunning free: {length} steps after {prime_steps}, {counted(len(free[0].songs), noun)}", free))
     else:
         say(f"no song lasts {prime_steps + length} steps: not run free; try a smaller --prime-steps or --length", quiet)
 

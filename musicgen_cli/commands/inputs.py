@@ -1,13 +1,13 @@
 """Finding and loading what commands are given."""
 
-import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from musicgen_cli import corpus as corpora
 from musicgen_cli import midi, roll
+from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import quantise
 from musicgen_cli.streams import PIPE, naming, open_input, read_bytes
 
@@ -28,11 +28,12 @@ def midi_files(paths: list[Path]) -> Iterator[Path]:
 def listed(path: Path) -> list[Path]:
     """The paths in a file, one a line, or one a NUL where it has any."""
     data = read_bytes(path)
-    return [Path(os.fsdecode(line)) for line in data.split(b"\0" if b"\0" in data else b"\n") if line]
+    names = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return [Path(os.fsdecode(name)) for name in names if name]
 
 
 def load_corpus(path: Path) -> corpora.Corpus:
-    with open_input(path, f"musicgen encode songs/*.mid -o {path}") as file, naming(path):
+    with open_input(path, f"musicgen encode FOLDER -o {path}") as file, naming(path):
         return corpora.load(file)
 
 
@@ -43,9 +44,23 @@ def load_checkpoint(path: Path) -> "Checkpoint":
         return checkpoint.load(file)
 
 
-def kind(data: bytes) -> str:
-    """What a file is, by its first bytes: corpus, checkpoint or midi."""
-    return "corpus" if data[:6] == b"\x93NUMPY" else "checkpoint" if data[:4] == b"PK\x03\x04" else "midi"
+def kind(file: BinaryIO) -> str:
+    """What a seekable file is, by its first bytes: corpus, checkpoint, midi, or none of them."""
+    begin = file.read(6)
+    file.seek(0)
+    if not begin:
+        raise MusicgenError("is empty; did the command before it fail?")
+    kinds = {b"\x93NUM": "corpus", b"PK\x03\x04": "checkpoint", b"MThd": "midi", b"RIFF": "midi"}
+    return kinds.get(begin[:4], "")
+
+
+def check_grid(music: corpora.Corpus, trained: "Checkpoint") -> None:
+    """Refuse a corpus that a model cannot read."""
+    if (music.bits, music.steps_per_quarter) != (trained.bits, trained.steps_per_quarter):
+        raise MusicgenError(
+            f"has {music.bits} bits a key and {music.steps_per_quarter} steps per quarter note, the model"
+            f" {trained.bits} and {trained.steps_per_quarter}; encode it with --bits and --steps-per-quarter"
+        )
 
 
 def song_name(path: Path) -> str:
@@ -53,12 +68,13 @@ def song_name(path: Path) -> str:
     return os.fsencode(path.stem if path != PIPE else "stdin").decode("utf-8", "replace")
 
 
-def music_like(path: Path, steps_per_quarter: int, bits: int) -> corpora.Corpus:
+def music_in(path: Path, steps_per_quarter: int = 4, bits: int = 2) -> corpora.Corpus:
     """The corpus at `path`, or the MIDI file there as a corpus of one song on this grid."""
-    data = read_bytes(path)
-    with naming(path):
-        if kind(data) == "corpus":
-            return corpora.load(io.BytesIO(data))
-        score, _ = midi.read(data)
+    with open_input(path) as file, naming(path):
+        return corpora.load(file) if kind(file) == "corpus" else one_song(path, file.read(), steps_per_quarter, bits)
+
+
+def one_song(path: Path, data: bytes, steps_per_quarter: int, bits: int = 2) -> corpora.Corpus:
+    score, _ = midi.read(data)
     song = corpora.Song(song_name(path), score.tempo, score.time_signature)
     return corpora.gather([(song, roll.encode(quantise(score, steps_per_quarter), bits))], steps_per_quarter)

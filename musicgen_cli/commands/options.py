@@ -1,15 +1,18 @@
 """The options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    import torch
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result on the same machine.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 leaves the choice to PyTorch.")]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where to compute.")]
 Precision = Annotated[
     Literal["fp32", "bf16"], typer.Option("--precision", help="bf16 is faster where the device has it.")
 ]
@@ -19,7 +22,7 @@ StepsPerQuarter = Annotated[
 ]
 
 
-def use(device: str, threads: int):  # type: ignore[no-untyped-def]
+def use(device: str, threads: int) -> "torch.device":
     """The torch device by that name, with that many threads."""
     import torch
 

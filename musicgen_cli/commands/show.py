@@ -1,14 +1,20 @@
+import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from musicgen_cli.commands.options import Json
+from musicgen_cli.errors import MusicgenError
 from musicgen_cli.streams import PIPE, printable
 
-SONGS_LISTED = 20
+if TYPE_CHECKING:
+    from musicgen_cli.checkpoint import Checkpoint
+    from musicgen_cli.corpus import Corpus
+
+LISTED = 20  # songs or parts; --json has them all
 
 
 def show(
@@ -28,126 +34,141 @@ def show(
       musicgen show model.pt
       musicgen sample | musicgen show
     """
-    import io
-    import json
-
     from musicgen_cli import corpus as corpora
-    from musicgen_cli.commands.inputs import kind
-    from musicgen_cli.streams import naming, read_bytes
+    from musicgen_cli.commands.inputs import kind, one_song
+    from musicgen_cli.streams import naming, open_input
     from musicgen_cli.streams import show as print_out
 
-    data = read_bytes(file)
-    with naming(file):
-        what = kind(data)
+    picture = []
+    with open_input(file) as opened, naming(file):
+        what = kind(opened)
         if what == "checkpoint":
             from musicgen_cli import checkpoint
 
-            facts, picture = _checkpoint_facts(checkpoint.load(io.BytesIO(data))), []
+            facts = _checkpoint_facts(checkpoint.load(opened))
         elif what == "corpus":
-            music = corpora.load(io.BytesIO(data))
-            facts, picture = _corpus_facts(music), _picture(music, music.find(song) if len(music) else 0, steps, ascii_)
+            music = corpora.load(opened)
+            facts = _corpus_facts(music)
+            picture = _picture(music, music.find(song), steps, ascii_) if len(music) else []
+        elif what == "midi":
+            data = opened.read()
+            facts = _midi_facts(data)
+            picture = _picture(one_song(file, data, 4), 0, steps, ascii_)
         else:
-            facts, music = _midi_facts(data)
-            picture = _picture(music, 0, steps, ascii_)
+            raise MusicgenError("is neither a corpus, nor a checkpoint, nor a MIDI file")
     if json_:
         print_out(json.dumps(facts, indent=2))
-        return
+    else:
+        print_out("\n".join([*map(printable, _lines(facts)), *([""] if picture else []), *picture]))
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    """Facts as a person reads them: a line each, a list as a line for each of its first rows."""
     lines = []
     for name, value in facts.items():
-        if isinstance(value, list):
-            rows = ["  " + "  ".join(str(cell) for cell in row.values()) for row in value[:SONGS_LISTED]]
-            more = len(value) - SONGS_LISTED
-            lines += [f"{name}:", *rows, *([f"  ... and {more} more (--json lists all)"] if more > 0 else [])]
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            lines.append(f"{name}:")
+            lines += ["  " + ", ".join(_text(key, cell) for key, cell in row.items() if cell) for row in value[:LISTED]]
+            lines += [f"  ... and {len(value) - LISTED} more (--json has them all)"] if len(value) > LISTED else []
         else:
-            lines.append(f"{name}: {value}")
-    print_out("\n".join([*map(printable, lines), *([""] if picture else []), *picture]))
+            lines.append(f"{name}: {_text('', value)}")
+    return lines
 
 
-def _corpus_facts(music: Any) -> dict[str, Any]:
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text('', cell)}" for key, cell in value.items())
+    if isinstance(value, list):
+        return "/".join(map(str, value))
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if name in ("", "number", "name", "text", "time signature") else f"{name} {text}"
+
+
+def _corpus_facts(music: "Corpus") -> dict[str, Any]:
     songs = [
         {
             "number": i + 1,
             "name": about.name,
-            "steps": f"{music.lengths[i]} steps",
-            "tempo": f"{about.tempo:g} a minute",
-            "time_signature": "{}/{}".format(*about.time_signature),
-            **({"text": about.text} if about.text else {}),
+            "steps": int(music.lengths[i]),
+            "tempo": about.tempo,
+            "time signature": list(about.time_signature),
+            "text": about.text,
         }
         for i, about in enumerate(music.songs)
     ]
-    ones = sum(int(music.roll(i).sum()) for i in range(len(music)))
-    total = len(music.music)
-    form = "start and continue bits" if music.bits == 2 else "sounding bits"
+    bits = sum(int(music.roll(i).sum()) for i in range(len(music)))
+    steps = len(music.music)
     return {
-        "kind": "corpus of piano rolls, " + form + (", packed" if music.packed else ""),
+        "kind": "corpus of piano rolls",
         "songs": len(music),
-        "steps": total,
+        "steps": steps,
         "steps per quarter note": music.steps_per_quarter,
-        "density": round(ones / max(total * 88 * music.bits, 1), 5),
-        "keys a step": round(ones / max(total, 1), 2),
+        "bits a key": music.bits,
+        "packed": music.packed,
+        "density": bits / max(steps * 88 * music.bits, 1),
+        "bits a step": bits / max(steps, 1),
         "the songs": songs,
     }
 
 
-def _checkpoint_facts(saved: Any) -> dict[str, Any]:
+def _checkpoint_facts(saved: "Checkpoint") -> dict[str, Any]:
     best: dict[str, float] = next((row for row in reversed(saved.history) if row["best"]), {})
-    scores = {name: round(value, 4) for name, value in best.items() if name.startswith(("train", "valid"))}
     return {
         "kind": "checkpoint",
-        "model": f"{saved.model} {saved.model_arguments}",
-        "loss": f"{saved.loss} {saved.loss_arguments or ''}".strip(),
+        "model": saved.model,
+        "sizes": saved.model_arguments,
         "weights": sum(weights.numel() for weights in saved.state_dict.values()),
-        "grid": f"{saved.steps_per_quarter} steps per quarter note, {saved.bits} bits a key",
-        "reads and writes": f"{saved.source} steps, {saved.target} steps",
-        "music": f"{saved.tempo:g} quarter notes a minute, {saved.time_signature[0]}/{saved.time_signature[1]}",
-        "split": ", ".join(f"{len(songs)} {side}" for side, songs in saved.split.items()),
-        "epochs": f"{len(saved.history)} of {saved.settings['epochs']}" + (", unfinished" if saved.resume else ""),
-        "best epoch": int(best.get("epoch", 0)),
-        **scores,
-        "settings": ", ".join(f"{name} {value}" for name, value in saved.settings.items()),
+        "loss": {"name": saved.loss, **saved.loss_arguments},
+        "steps per quarter note": saved.steps_per_quarter,
+        "bits a key": saved.bits,
+        "steps read": saved.source,
+        "steps written": saved.target,
+        "tempo": saved.tempo,
+        "time signature": list(saved.time_signature),
+        "split": {side: len(songs) for side, songs in saved.split.items()},
+        "epochs": len(saved.history),
+        "finished": saved.resume is None,
+        "best epoch": best,
+        "settings": saved.settings,
         "made by": f"musicgen {saved.musicgen}",
     }
 
 
-def _midi_facts(data: bytes) -> tuple[dict[str, Any], Any]:
-    from musicgen_cli import corpus as corpora
-    from musicgen_cli import midi, roll
-    from musicgen_cli.score import quantise
+def _midi_facts(data: bytes) -> dict[str, Any]:
+    from musicgen_cli import midi
 
-    parsed = midi.parse(data)
-    score, _ = midi.read(data)
+    score, _ = midi.read(data, drums=True)
     parts = [
         {
             "number": i,
             "name": part.name or "(no name)",
-            "program": f"program {part.program}",
-            "notes": f"{len(part.notes)} notes" + (" (drums)" if part.drums else ""),
+            "program": part.program,
+            "notes": len(part.notes),
+            "drums": part.drums,
         }
-        for i, part in enumerate(parsed.parts, 1)
+        for i, part in enumerate(midi.parse(data).parts, 1)
     ]
-    facts = {
+    return {
         "kind": "MIDI file",
-        "quarter notes": round(score.length / score.ticks_per_quarter, 2),
-        "tempo": f"{score.tempo:g} quarter notes a minute",
-        "time signature": "{}/{}".format(*score.time_signature),
+        "quarter notes": score.length / score.ticks_per_quarter,
+        "tempo": score.tempo,
+        "time signature": list(score.time_signature),
         "notes": len(score.notes),
-        "parts": parts,
+        "the parts": parts,
     }
-    song = corpora.Song("", score.tempo, score.time_signature)
-    return facts, corpora.gather([(song, roll.encode(quantise(score, 4)))])
 
 
-def _picture(music: Any, song: int, steps: int | None, plain: bool) -> list[str]:
+def _picture(music: "Corpus", song: int, steps: int | None, plain: bool) -> list[str]:
     from musicgen_cli.pictures import ascii_roll, block_roll
+    from musicgen_cli.score import steps_per_bar
 
-    if not len(music):
-        return []
-    numerator, denominator = music.songs[song].time_signature
-    bar = max(1, round(4 * music.steps_per_quarter * numerator / denominator))
+    bar = steps_per_bar(music.songs[song].time_signature, music.steps_per_quarter)
     width = max(shutil.get_terminal_size((100, 24)).columns - 5, 16)
     fitting = steps or width * bar // (bar + 1)
     try:
         "▀▄█".encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except UnicodeEncodeError:
         plain = True
-    return (ascii_roll if plain else block_roll)(music.roll(song)[:fitting], bar)
+    roll = music.roll(song)
+    caption = f"{music.songs[song].name or 'it'}, steps 1 to {min(fitting, len(roll))} of {len(roll)}:"
+    return [printable(caption), *(ascii_roll if plain else block_roll)(roll[:fitting], bar)]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from musicgen_cli.score import Score
 
 TICKS_PER_QUARTER = 480
-TEMPO = 100.0  # quarter notes a minute, where a score gives none
+TEMPO = 100.0  # quarter notes a minute: few scores of that corpus give one, and no chorale
 ANALYSIS = ".rntxt"  # files of chord names, without notes
 CHORALES = "bach"  # of whom the corpus has far more than chorales; these are the ones asked for
 
@@ -33,13 +33,13 @@ def songs(
       musicgen songs bach -o songs/
     """
     from musicgen_cli import midi
-    from musicgen_cli.streams import say, write_bytes
+    from musicgen_cli.streams import counted, say, write_bytes
 
     try:
         import music21
     except ImportError:
         raise MusicgenError("songs come with music21: pip install 'musicgen-cli[songs]'") from None
-    pieces = _pieces(music21, composer)[:limit]
+    pieces = _pieces(music21, composer.lower())[:limit]
     if not pieces:
         raise MusicgenError(f"the music21 corpus has nothing by {composer!r}; try bach, monteverdi, mozart or haydn")
     output.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def songs(
             title = name if len(scores) == 1 else f"{name}-{number}"
             write_bytes(output / f"{title}.mid", midi.write(score, name=title, text=f"{title}: the music21 corpus"))
         written += len(scores)
-    say(f"wrote {written} files in {output}" + (f"; skipped {skipped}" if skipped else ""), quiet)
+    say(f"wrote {counted(written, 'file')} in {output}" + (f"; skipped {skipped}" if skipped else ""), quiet)
 
 
 def _pieces(music21: Any, composer: str) -> list[tuple[str, Path]]:
@@ -68,7 +68,8 @@ def _pieces(music21: Any, composer: str) -> list[tuple[str, Path]]:
     named = {}
     for path in paths:
         if path.suffix != ANALYSIS:
-            below = path.parts[len(path.parts) - path.parts[::-1].index(composer) :]
+            folders = [part.lower() for part in path.parts]
+            below = path.parts[len(folders) - folders[::-1].index(composer) :]
             named["-".join(below).removesuffix(path.suffix)] = path
     return list(named.items())
 
@@ -100,7 +101,9 @@ def _score(music21: Any, piece: Any) -> "Score":
     ]
     metre = next(iter(piece.recurse().getElementsByClass(music21.meter.TimeSignature)), None)
     signature = (metre.numerator, metre.denominator) if metre else (4, 4)
-    return Score(np.array(notes, np.int64), TICKS_PER_QUARTER, 0, TEMPO, signature)
+    mark = next(iter(piece.recurse().getElementsByClass(music21.tempo.MetronomeMark)), None)
+    tempo = (mark.getQuarterBPM() if mark else None) or TEMPO
+    return Score(np.array(notes, np.int64), TICKS_PER_QUARTER, 0, tempo, signature)
 
 
 def _watched(pieces: list[tuple[str, Path]], quiet: bool) -> Iterable[tuple[str, Path]]:

@@ -38,7 +38,7 @@ def train(
     dense: Annotated[int, typer.Option(min=1, help="Units between the LSTM and the output.")] = 256,
     dropout: Annotated[float, typer.Option(min=0, max=0.95, help="Between LSTM layers.")] = 0.2,
     dense_dropout: Annotated[float, typer.Option(min=0, max=0.95, help="After the dense layer.")] = 0.5,
-    source: Annotated[int, typer.Option(min=1, help="Steps read before writing.")] = 32,
+    source: Annotated[int, typer.Option(min=1, help="Steps read before writing: 32 sixteenths are two bars.")] = 32,
     target: Annotated[int, typer.Option(min=1, help="Steps written after each reading.")] = 32,
     hop: Annotated[
         int | None, typer.Option(min=1, help="Steps from one window to the next; default: a target.")
@@ -53,12 +53,18 @@ def train(
         int, typer.Option(min=0, help="Batches until the learning rate's peak; a cosine falls from there.")
     ] = 100,
     weight_decay: Annotated[float, typer.Option(min=0, help="Of AdamW.")] = 0.01,
-    clip: Annotated[float, typer.Option(min=1e-9, help="Longest gradient.")] = 1.0,
+    clip: Annotated[float, typer.Option(min=1e-9, help="Largest norm of the gradient.")] = 1.0,
     teacher_forcing: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of steps that hear the truth, not the model's choice.")
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of steps that hear the truth, not the model's choice. Default: the model's own (poly: 0.8).",
+        ),
     ] = None,
     forcing_decay: Annotated[
-        Literal["constant", "linear", "quadratic"], typer.Option(help="How that share falls with the epochs, to 0.")
+        Literal["constant", "linear", "quadratic"],
+        typer.Option(help="Whether and how that share falls to 0 with the epochs."),
     ] = "constant",
     transpose: Annotated[
         int, typer.Option(min=0, max=24, help="Move each window at random, by up to so many keys, up or down.")
@@ -98,8 +104,9 @@ def train(
 
     if output == PIPE:
         raise typer.BadParameter("a checkpoint is written after every epoch: -o has to name a file.")
-    for path in (output, log) if log else (output,):
-        check_target(path)
+    check_target(output, corpus, *([split] if split else []))
+    if log:
+        check_target(log, corpus, output)
     computer = use(device, threads)
     defaults = MODELS[model][1]
     settings: dict[str, Any] = {name: context.params[name] for name in SETTINGS}
@@ -120,18 +127,26 @@ def train(
         run.restore(saved.resume, saved.state_dict)
     say(summary(music, sides, run), quiet)
 
+    fresh = saved is None and output.exists()
     state = saved or _new_checkpoint(music, sides, settings, run)
     with Stop(minutes) as stop:
         for epoch in watched(run, stop, quiet):
             if epoch:
                 state.history.append(row(epoch))
+            elif fresh and not run.best_epoch:
+                continue  # nothing learned yet that is worth another model's place
             state.state_dict = run.best_weights or run.state()["weights"]
             state.resume = None if run.finished else run.state()
             with open_output(output) as file:
                 checkpoint.save(state, file)
             if epoch and log:
                 write_log(log, state.history)
-    say(ending(run, output), quiet)
+    if run.best_epoch and not stop.code:
+        state.threshold = run.fit_threshold()
+        with open_output(output) as file:
+            checkpoint.save(state, file)
+    kept = fresh and not run.best_epoch
+    say(ending(run, output) if not kept else f"no epoch finished: {output} is what it was", quiet)
     if stop.code:
         raise SystemExit(stop.code)
 

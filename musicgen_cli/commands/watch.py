@@ -10,13 +10,16 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from musicgen_cli.streams import interactive, say, write_bytes
+from musicgen_cli.streams import counted, interactive, say, write_bytes
 
 if TYPE_CHECKING:
     from musicgen_cli.corpus import Corpus
     from musicgen_cli.training import Epoch, Training
 
-COLUMNS = "epoch   train   valid  recall  precis.    F1  density (corpus)  forcing   lr      time"
+HEAD = (
+    "* the best epoch so far; recall to density on the validation songs",
+    "epoch  train   valid recall  prec.     F1  density/corpus forcing    lr so far",
+)
 
 
 class Stop:
@@ -48,22 +51,19 @@ def watched(run: "Training", stop: Stop, quiet: bool) -> Iterator["Epoch | None"
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from musicgen_cli.training import Epoch
-
-    columns = (TextColumn("epoch {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    say(COLUMNS, quiet)
-    ended = True
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    for line in HEAD:
+        say(line, quiet)
+    event = None
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or not interactive()) as bar:
-        task = bar.add_task(str(run.epoch + 1), total=run.batches, completed=run.step % run.batches)
+        task = bar.add_task("", total=run.epochs * run.batches)
         for event in run.run(stop):
-            ended = isinstance(event, Epoch)
-            if isinstance(event, Epoch):
-                bar.print(_line(event), highlight=False) if not bar.disable else say(_line(event), quiet)
-                bar.reset(task, description=str(run.epoch + 1))
+            number = min(run.epoch + 1, run.epochs)
+            bar.update(task, completed=run.step, description=f"epoch {number} of {run.epochs}")
+            if event:
+                bar.console.print(_line(event), highlight=False) if not bar.disable else say(_line(event), quiet)
                 yield event
-            else:
-                bar.update(task, completed=event)
-    if not ended:
+    if event is None:
         yield None
 
 
@@ -88,10 +88,10 @@ def _line(epoch: "Epoch") -> str:
     counts = scores.counts
     valid = f"{epoch.valid.loss:8.4f}" if epoch.valid else "       -"
     return (
-        f"{epoch.number:5}{'*' if epoch.best else ' '}{epoch.train.loss:8.4f}{valid}"
-        f"{counts.recall:8.3f}{counts.precision:9.3f}{counts.f1:6.3f}"
-        f"{counts.density:9.4f} ({counts.actual / max(counts.bits, 1):.4f})"
-        f"{epoch.forcing:9.2f}{epoch.learning_rate:9.1e}{epoch.seconds:7.0f} s"
+        f"{epoch.number:4}{'*' if epoch.best else ' '}{epoch.train.loss:7.4f}{valid}"
+        f"{counts.recall:7.3f}{counts.precision:7.3f}{counts.f1:7.3f}"
+        f"  {counts.density:.4f}/{counts.actual / max(counts.bits, 1):.4f}"
+        f"{epoch.forcing:7.2f}{epoch.learning_rate:9.1e}{epoch.seconds:6.0f}s"
     )
 
 
@@ -108,8 +108,8 @@ def summary(music: "Corpus", sides: dict[str, list[int]], run: "Training") -> st
     short = int((music.lengths[sides["train"]] < run.train.target).sum()) if sides["train"] else 0
     weights = sum(parameter.numel() for parameter in run.model.parameters())
     return (
-        f"{len(music)} songs ({dealt}), {len(run.train)} windows"
-        + (f", {short} songs too short for one left out" if short else "")
+        f"{counted(len(music), 'song')} ({dealt}), {counted(len(run.train), 'window')}"
+        + (f", {counted(short, 'song')} too short for one left out" if short else "")
         + f"; {weights:,} weights on {run.device}"
         + ("" if run.valid else "; no validation songs: the best epoch is the one with the least training loss")
     )
