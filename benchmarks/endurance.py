@@ -1,7 +1,11 @@
-"""Does music made from nothing go on? Reads a corpus on stdin, prints for each song the density of its four quarters,
-how often the same bar stands in a row at most, and how many notes begin at a step."""
+"""Does music made from nothing go on, or does it die or freeze?
+
+Reads a corpus on stdin; prints for each song the density of its four quarters, how often the same bar stands in a row
+at most, and how many notes begin at a step.
+"""
 
 import io
+import itertools
 import sys
 
 import numpy as np
@@ -18,7 +22,7 @@ for i, song in enumerate(music.songs):
     bar = steps_per_bar(song.time_signature, music.steps_per_quarter)
     bars = [roll[begin : begin + bar].tobytes() for begin in range(0, len(roll) - bar + 1, bar)]
     longest = run = 1
-    for before, after in zip(bars, bars[1:]):
+    for before, after in itertools.pairwise(bars):
         run = run + 1 if before == after else 1
         longest = max(longest, run)
     print(f"{quarters} {longest:19} {struck(roll).sum() / len(roll):15.2f}")

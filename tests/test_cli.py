@@ -83,7 +83,7 @@ def test_the_four_lines_work_as_typed(studio: Path) -> None:
     assert re.fullmatch(r"made 1 song of 512 steps, --seed \d+ wrote out.mid", " ".join(sorted(talk(made)))), made
     [seed] = re.findall(r"--seed \d+", made.stderr.decode())
     [text] = events(studio / "out.mid", "text")
-    assert text.text.startswith(f"musicgen sample model.pt {seed} --temperature ")
+    assert text.text.startswith(f"musicgen sample model.pt {seed} --length 512 ")
     assert "poly with focal, 1 epochs" in text.text
     scores = shell(LINES[3], studio)
     assert talk(scores) == []
