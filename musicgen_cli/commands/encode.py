@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from musicgen_cli.commands.options import Output, Quiet, StepsPerQuarter
+from musicgen_cli.commands.watch import progress
 from musicgen_cli.streams import PIPE
 
 
@@ -69,7 +70,7 @@ def encode(
     skipped = 0
     with open_output(output) as file:
         writer = Writer(file, steps_per_quarter)
-        for path in midi_files(paths):
+        for path in progress(list(midi_files(paths)), "encode", quiet):
             try:
                 data = read_bytes(path, limit=midi.MAX_BYTES)
                 with naming(path):

@@ -1,11 +1,11 @@
 import contextlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from musicgen_cli.commands.options import Quiet
+from musicgen_cli.commands.watch import progress
 from musicgen_cli.errors import MusicgenError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def songs(
         raise MusicgenError(f"the music21 corpus has nothing by {composer!r}; try bach, monteverdi, mozart or haydn")
     output.mkdir(parents=True, exist_ok=True)
     written = skipped = 0
-    for name, path in _watched(pieces, quiet):
+    for name, path in progress(pieces, "songs", quiet):
         try:
             scores = _scores(music21, path)
         except Exception as error:  # music21 raises of its own, and others', where a score is odd
@@ -104,12 +104,3 @@ def _score(music21: Any, piece: Any) -> "Score":
     mark = next(iter(piece.recurse().getElementsByClass(music21.tempo.MetronomeMark)), None)
     tempo = (mark.getQuarterBPM() if mark else None) or TEMPO
     return Score(np.array(notes, np.int64), TICKS_PER_QUARTER, 0, tempo, signature)
-
-
-def _watched(pieces: list[tuple[str, Path]], quiet: bool) -> Iterable[tuple[str, Path]]:
-    from rich.console import Console
-    from rich.progress import track
-
-    from musicgen_cli.streams import interactive
-
-    return track(pieces, "songs", console=Console(stderr=True), transient=True, disable=quiet or not interactive())

@@ -1,14 +1,14 @@
-"""A training as its user sees it: when to stop, a line an epoch, a log, and how it ended."""
+"""Long work as its user sees it; of a training when to stop, a line an epoch, a log, and how it ended."""
 
 import csv
 import io
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from musicgen_cli.streams import counted, interactive, say, write_bytes
 
@@ -20,6 +20,19 @@ HEAD = (
     "* the best epoch so far; recall to density on the validation songs",
     "epoch  train   valid recall  prec.     F1  density/corpus forcing    lr so far",
 )
+
+
+T = TypeVar("T")
+
+
+def progress(items: Sequence[T], what: str, quiet: bool) -> Iterable[T]:
+    """The items one by one, with a bar and an estimate where somebody watches."""
+    if quiet or not interactive():
+        return items
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, what, console=Console(stderr=True), transient=True)
 
 
 class Stop:
