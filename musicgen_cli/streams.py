@@ -154,9 +154,8 @@ def _copied_at_the_end(target: int | Path) -> Iterator[BinaryIO]:
 def _renamed_at_the_end(target: Path) -> Iterator[BinaryIO]:
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name[:200]}")
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with open(descriptor, "w+b") as file:
+    try:  # from here on: a signal may come as soon as the file is there
+        with open(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

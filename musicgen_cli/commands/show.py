@@ -68,11 +68,18 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     for name, value in facts.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
             lines.append(f"{name}:")
-            lines += ["  " + ", ".join(_text(key, cell) for key, cell in row.items() if cell) for row in value[:LISTED]]
+            lines += [
+                "  " + ", ".join(_text(key, cell) for key, cell in row.items() if not _empty(cell))
+                for row in value[:LISTED]
+            ]
             lines += [f"  ... and {len(value) - LISTED} more (--json has them all)"] if len(value) > LISTED else []
         else:
             lines.append(f"{name}: {_text('', value)}")
     return lines
+
+
+def _empty(value: Any) -> bool:
+    return value is False or value == ""
 
 
 def _text(name: str, value: Any) -> str:
