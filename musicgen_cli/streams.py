@@ -19,7 +19,7 @@ TEMPORARY = ".musicgen-"  # how the names of unfinished files begin
 
 def say(text: str, quiet: bool = False) -> None:
     """Tell the user something, on stderr."""
-    if not quiet:
+    if not quiet and sys.stderr is not None:  # print would take None for stdout
         print(printable(text), file=sys.stderr)
 
 
@@ -101,7 +101,7 @@ def show(text: str) -> None:
 def check_target(path: Path, *inputs: Path) -> None:
     """Refuse what could not be written later, or is being read, before work is done for it."""
     for given in inputs:
-        if path != PIPE and path.is_file() and given.exists() and path.samefile(given):
+        if PIPE not in (path, given) and os.path.realpath(path) == os.path.realpath(given) and not _special(path):
             raise MusicgenError(f"{path}: is read by this very command; name another output")
     if path == PIPE:
         if sys.stdout is None:
@@ -120,16 +120,22 @@ def refuse_suffix(path: Path, *suffixes: str) -> None:
         raise MusicgenError(f"{path}: the name of another kind of file than this command writes; see its --help")
 
 
+def _special(path: Path) -> bool:
+    """Whether a path is there and no regular file: a device or a named pipe."""
+    return path.exists() and not stat.S_ISREG(path.stat().st_mode)
+
+
 @contextlib.contextmanager
 def output(path: Path) -> Iterator[BinaryIO]:
     """A seekable file that appears at `path` whole, when the block ends well, or not at all.
 
     `-` is stdout, where a terminal is refused. Links are followed; devices and named pipes are written, not replaced.
     """
+    path = PIPE if str(path) in ("/dev/stdout", "/dev/fd/1") else path
     check_target(path)
     target = None if path == PIPE else Path(os.path.realpath(path))
     try:
-        if target is None or (target.exists() and not stat.S_ISREG(target.stat().st_mode)):
+        if target is None or _special(target):
             yield from _copied_at_the_end(sys.stdout.fileno() if target is None else target)
         else:
             yield from _renamed_at_the_end(target)

@@ -499,6 +499,12 @@ def test_eval_tells_a_full_disk_from_a_reader_gone(studio: Path) -> None:
         "train rolls.npy -o rolls.npy",
         "train rolls.npy -o new.pt --log rolls.npy",
         "sample model.pt -o model.pt",
+        "sample -o other.pt",
+        "encode --files-from list -o list",
+        "decode copy --song 1 -o copy",
+        "train rolls.npy --split split --log split",
+        "train rolls.npy -o new.pt --log new.pt",
+        "train rolls.npy -o new.npy",
         "sample -o song.mid",
         "encode songs -o song.mid",
         "decode rolls.npy --song 1 -o rolls.npy",
@@ -506,6 +512,9 @@ def test_eval_tells_a_full_disk_from_a_reader_gone(studio: Path) -> None:
     ],
 )
 def test_no_input_is_written_over_and_no_name_lies(studio: Path, line: str) -> None:
+    (studio / "list").write_text("songs/tune-01.mid\n")
+    (studio / "split").write_text('{"train": ["tune-01", "tune-02"]}')
+    (studio / "copy").write_bytes((studio / "rolls.npy").read_bytes())
     before = {file: file.read_bytes() for file in studio.rglob("*") if file.is_file()}
     complaint(shell(f"musicgen {line}", studio))
     assert {file: file.read_bytes() for file in studio.rglob("*") if file.is_file()} == before
@@ -531,7 +540,9 @@ def test_bars_are_those_of_the_prime(studio: Path) -> None:
 
 
 def test_a_sample_says_the_command_that_makes_it_again(studio: Path) -> None:
-    made = load(shell("musicgen sample --count 3 --bars 2 --seed 8", studio).stdout)
+    made = load(
+        shell("musicgen sample --count 3 --bars 2 --seed 8 --precision bf16 --threshold 0.4123456789", studio).stdout
+    )
     again = load(shell(made.songs[2].text.partition(";")[0], studio).stdout)
     assert np.array_equal(again.roll(0), made.roll(2))
 

@@ -35,7 +35,7 @@ def decode(
     from musicgen_cli import midi
     from musicgen_cli.commands.inputs import load_corpus
     from musicgen_cli.errors import MusicgenError
-    from musicgen_cli.streams import counted, name_of, refuse_suffix, say, write_bytes
+    from musicgen_cli.streams import check_target, counted, name_of, refuse_suffix, say, write_bytes
 
     output = Path(output_name)
     refuse_suffix(output, ".npy", ".pt")
@@ -55,6 +55,7 @@ def decode(
         score = songs.score(i)
         score = replace(score, tempo=tempo) if tempo else score
         path = output / f"{_file_name(about.name, taken)}.mid" if folder else output
+        check_target(path, corpus)
         write_bytes(path, midi.write(score, name=about.name, text=about.text, program=program, velocity=velocity))
     where = f"{counted(len(chosen), 'file')} in {output}" if folder else name_of(output, "standard output")
     say(f"wrote {where}", quiet or output == PIPE)

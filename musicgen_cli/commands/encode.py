@@ -64,8 +64,8 @@ def encode(
 
     strict = strict or (len(paths) == 1 and not paths[0].is_dir())
 
-    check_target(output, *paths)
-    refuse_suffix(output, *midi.SUFFIXES)
+    check_target(output, *paths, *([files_from] if files_from else []))
+    refuse_suffix(output, ".pt", *midi.SUFFIXES)
     left_out: Counter[str] = Counter()
     skipped = 0
     with open_output(output) as file:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result on the same machine.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=1 << 62, help="The same seed gives the same result on the same machine.")
+]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 leaves the choice to PyTorch.")]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where to compute.")]
 Precision = Annotated[

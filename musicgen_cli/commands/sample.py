@@ -47,7 +47,8 @@ def sample(
         typer.Option(min=0.01, max=0.99, help="Output at which a bit is set half the time; default: the model's own."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Repeats a song: song N has seed + N - 1. Default: a new one each time.")
+        int | None,
+        typer.Option(min=0, max=1 << 62, help="Repeats a song: song N has seed + N - 1. Default: a new one each time."),
     ] = None,
     device: Device = "auto",
     precision: Precision = "fp32",
@@ -88,14 +89,15 @@ def sample(
     from musicgen_cli.streams import output as open_output
 
     check_target(output, model, *([prime] if prime else []))
-    refuse_suffix(output, *midi.SUFFIXES)
+    refuse_suffix(output, ".pt", *midi.SUFFIXES)
     computer = use(device, threads)
     trained = load_checkpoint(model)
     about, begun = _prime(trained, prime, song, prime_steps, quiet)
     steps = length or (bars or DEFAULT_BARS) * steps_per_bar(about.time_signature, trained.steps_per_quarter)
     threshold = threshold or trained.threshold
     seed = secrets.randbelow(1 << 31) if seed is None else seed
-    how = [f"--length {steps}", f"--temperature {temperature:g}", f"--threshold {threshold:g}"]
+    how = [f"--length {steps}", f"--temperature {temperature}", f"--threshold {threshold}"]
+    how += [f"--precision {precision}"] * (precision != "fp32")
     if prime:
         how += [f"--prime {quote(str(prime))} --song {quote(about.name)}"]
         how += [f"--prime-steps {prime_steps}"] * bool(prime_steps) + ["--include-prime"] * include_prime

@@ -53,7 +53,10 @@ def show(
         elif what == "midi":
             data = opened.read()
             facts = _midi_facts(data)
-            picture = _picture(one_song(file, data, 4), 0, steps, ascii_)
+            try:
+                picture = _picture(one_song(file, data, 4), 0, steps, ascii_)
+            except MusicgenError as error:  # too long to be drawn
+                picture = [str(error)]
         else:
             raise MusicgenError("is neither a corpus, nor a checkpoint, nor a MIDI file")
     if json_:

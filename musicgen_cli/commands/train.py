@@ -8,7 +8,7 @@ import typer
 from musicgen_cli.commands.options import Device, Precision, Quiet, Seed, Threads, use
 from musicgen_cli.commands.watch import Stop, ending, row, summary, watched, write_log
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.streams import PIPE, check_target, say
+from musicgen_cli.streams import PIPE, check_target, refuse_suffix, say
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
@@ -96,7 +96,7 @@ def train(
       musicgen train rolls.npy -o small.pt --hidden 128 --epochs 10 --log small.csv
       musicgen train rolls.npy -o small.pt --resume
     """
-    from musicgen_cli import checkpoint
+    from musicgen_cli import checkpoint, midi
     from musicgen_cli.commands.inputs import load_checkpoint, load_corpus
     from musicgen_cli.models import MODELS
     from musicgen_cli.streams import naming
@@ -104,9 +104,14 @@ def train(
 
     if output == PIPE:
         raise typer.BadParameter("a checkpoint is written after every epoch: -o has to name a file.")
-    check_target(output, corpus, *([split] if split else []))
+    if resume and split:
+        raise typer.BadParameter("--resume keeps the split that it began with: leave --split out.")
+    inputs = [corpus, *([split] if split else [])]
+    check_target(output, *inputs)
+    refuse_suffix(output, ".npy", *midi.SUFFIXES)
     if log:
-        check_target(log, corpus, output)
+        check_target(log, output, *inputs)
+        refuse_suffix(log, ".npy", ".pt", *midi.SUFFIXES)
     computer = use(device, threads)
     defaults = MODELS[model][1]
     settings: dict[str, Any] = {name: context.params[name] for name in SETTINGS}
@@ -136,13 +141,14 @@ def train(
             elif fresh and not run.best_epoch:
                 continue  # nothing learned yet that is worth another model's place
             state.state_dict = run.best_weights or run.state()["weights"]
-            state.resume = None if run.finished else run.state()
+            state.resume = run.state()  # until the threshold is there: --resume fits it where that was interrupted
             with open_output(output) as file:
                 checkpoint.save(state, file)
             if epoch and log:
                 write_log(log, state.history)
     if run.best_epoch and not stop.code:
         state.threshold = run.fit_threshold()
+        state.resume = None if run.finished else run.state()
         with open_output(output) as file:
             checkpoint.save(state, file)
     kept = fresh and not run.best_epoch
