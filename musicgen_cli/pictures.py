@@ -40,8 +40,7 @@ def block_roll(roll: NDArray[np.bool_], steps_per_bar: int = 0) -> list[str]:
     top = keys[-1] | 1
     lines = []
     for key in range(top, keys[0] - 1, -2):
-        upper = sounds[:, key] if key < sounds.shape[1] else np.zeros(len(sounds), bool)
-        row = "".join(np.array([" ", "▄", "▀", "█"])[2 * upper + sounds[:, key - 1]])
+        row = "".join(np.array([" ", "▄", "▀", "█"])[2 * sounds[:, key] + sounds[:, key - 1]])
         lines.append(f"{pitch_name(key - 1 + LOWEST):>3} {_with_bars(row, steps_per_bar)}")
     return lines
 

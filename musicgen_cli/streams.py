@@ -100,9 +100,11 @@ def show(text: str) -> None:
 
 def check_target(path: Path, *inputs: Path) -> None:
     """Refuse what could not be written later, or is being read, before work is done for it."""
-    for given in inputs:
-        if PIPE not in (path, given) and os.path.realpath(path) == os.path.realpath(given) and not _special(path):
-            raise MusicgenError(f"{path}: is read by this very command; name another output")
+    if path != PIPE and not _special(path):
+        there, name = path.stat() if path.exists() else None, os.path.realpath(path)
+        for given in inputs:  # there may be very many
+            if os.path.samestat(there, given.stat()) if there and given.exists() else os.path.realpath(given) == name:
+                raise MusicgenError(f"{path}: is read by this very command; name another output")
     if path == PIPE:
         if sys.stdout is None:
             raise MusicgenError("standard output is closed: use -o FILE")

@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from musicgen_cli import roll
 from musicgen_cli.dataset import from_steps
 from musicgen_cli.losses import BinaryCrossEntropy, Focal
 from musicgen_cli.models import MODELS
-from musicgen_cli.sampling import generate, playable, random_state, threshold, toss
+from musicgen_cli.sampling import TEMPERATURE, generate, playable, random_state, threshold, toss
 
 
 def generators(count, seed=0):
@@ -39,6 +41,12 @@ def test_an_honest_draw_sets_bits_as_often_as_the_model_expects(loss):
     draw = toss(loss, honest, 1.0, generators(20_000))
     drawn = draw(loss.logits(chances.logit()).expand(20_000, 3))
     torch.testing.assert_close(drawn.mean(0), chances, atol=0.012, rtol=0)
+
+
+def test_the_commands_default_is_the_temperature_that_thresholds_are_fitted_for():
+    from musicgen_cli.commands.sample import sample  # which must not import torch to know it
+
+    assert inspect.signature(sample).parameters["temperature"].default == TEMPERATURE
 
 
 @given(st.integers(0, 1000))
