@@ -2,18 +2,25 @@
 
 import io
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from musicgen_cli import __version__
+from musicgen_cli import __version__, words
+from musicgen_cli.dataset import from_steps
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import LOSSES, Loss
 from musicgen_cli.models import MODELS, SequenceModel
+from musicgen_cli.representations import FORMS
+from musicgen_cli.score import Score
+from musicgen_cli.vocabulary import SPECIALS, Vocabulary
 
-FORMAT, VERSION = "musicgen-checkpoint", 1
+FORMAT, VERSION = "musicgen-checkpoint", 2
 
 
 @dataclass
@@ -24,36 +31,64 @@ class Checkpoint:
     model_arguments: dict[str, Any]
     loss: str  # a key of LOSSES
     loss_arguments: dict[str, Any]
-    bits: int  # of a key: 2, start and continue, or 1, sounds
+    form: str  # a key of FORMS: what it reads and writes
     steps_per_quarter: int
     tempo: float  # quarter notes per minute, the median of the training songs
     time_signature: tuple[int, int]  # the commonest of the training songs
     source: int  # steps read
     target: int  # steps written before the last `source` are read again
-    rates: list[float]  # how often each bit is set in the training songs
+    rates: list[float]  # how often each bit is set, or each word comes, in the training songs
     split: dict[str, list[str]]  # side -> digests of its songs
     settings: dict[str, Any]  # of the training, by the names of its options
     state_dict: dict[str, Tensor]  # of the best epoch
     history: list[dict[str, float]] = field(default_factory=list)  # a row an epoch
     threshold: float = 0.5  # at which it plays as densely as its corpus, once that is known
     resume: dict[str, Any] | None = None  # Training.state(), until the training is finished
-    representation: str = "roll"
+    words: list[str] = field(default_factory=list)  # where it reads words: the word of each id, specials first
+    counts: list[int] = field(default_factory=list)  # how often each was met
     musicgen: str = __version__
 
     def build(self, device: torch.device) -> SequenceModel:
         """The model with its weights, ready to play."""
-        network, _ = MODELS[self.model]
-        model = network(**self.model_arguments)
+        model = MODELS[self.model].network(**self.model_arguments)
         model.load_state_dict(self.state_dict)
         return model.to(device).eval()
 
     def build_loss(self) -> Loss:
-        return LOSSES[self.loss](**self.loss_arguments)
+        return LOSSES[FORMS[self.form].name][self.loss](**self.loss_arguments)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary | None:
+        """Where it reads words, those that it knows."""
+        return Vocabulary(np.array(self.words), np.array(self.counts, np.int64)) if self.words else None
+
+    @property
+    def nothing(self) -> NDArray[Any]:
+        """Music of its form, without a step."""
+        return FORMS[self.form].encode(Score(np.zeros((0, 3), np.int64), self.steps_per_quarter))
+
+    def rows(self, music: NDArray[Any]) -> NDArray[Any]:
+        """Music of its form as the dataset takes it: a roll, or the ids of words, int32 (N,)."""
+        return self.vocabulary.ids(music) if self.vocabulary else music
+
+    def music(self, made: Tensor, steps: int) -> NDArray[Any]:
+        """The first `steps` of what it made, bits (T, size) or ids (N,), as music of its form."""
+        if not self.vocabulary:
+            return from_steps(made[:steps])
+        return words.cut(self.vocabulary.words[made.cpu().numpy()], steps)
+
+    def lasting(self, device: torch.device) -> Tensor | None:
+        """How many steps each of its words lasts, int64 (V,); where it reads rolls, each step is one."""
+        if not self.vocabulary:
+            return None
+        known = words.lengths(self.vocabulary.words[len(SPECIALS) :])
+        return torch.from_numpy(np.concatenate([np.zeros(len(SPECIALS), np.int64), known])).to(device)
 
 
 def save(checkpoint: Checkpoint, file: BinaryIO) -> None:
     buffer = io.BytesIO()  # torch.save hides what goes wrong while writing
-    torch.save({"format": FORMAT, "version": VERSION, **vars(checkpoint)}, buffer)
+    values = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
+    torch.save({"format": FORMAT, "version": VERSION, **values}, buffer)
     file.write(buffer.getbuffer())
 
 
@@ -66,11 +101,16 @@ def load(file: BinaryIO) -> Checkpoint:
         values = torch.load(file, map_location="cpu", weights_only=True)
         if values.pop("format") != FORMAT:
             raise ValueError
-        if values.pop("version") > VERSION:
+        if (version := values.pop("version")) > VERSION:
             raise MusicgenError("was made by a newer musicgen; upgrade this one")
+        if version < VERSION:
+            raise MusicgenError("was made by an older musicgen; train it again")
         checkpoint = Checkpoint(**values)
         checkpoint.build(torch.device("cpu"))
         checkpoint.build_loss()
+        size, listed = checkpoint.model_arguments["size"], len(checkpoint.words)
+        if len(checkpoint.rates) != size or listed != len(checkpoint.counts) or listed not in (0, size):
+            raise ValueError
     except (RuntimeError, pickle.UnpicklingError, ValueError, KeyError, TypeError, AttributeError, EOFError, OSError):
         raise MusicgenError("is no musicgen checkpoint, or a damaged one; `musicgen train` makes one") from None
     return checkpoint

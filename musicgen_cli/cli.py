@@ -13,21 +13,25 @@ from musicgen_cli import __version__
 from musicgen_cli.commands.decode import decode
 from musicgen_cli.commands.encode import encode
 from musicgen_cli.commands.eval import evaluate
+from musicgen_cli.commands.plot import plot
 from musicgen_cli.commands.sample import sample
 from musicgen_cli.commands.show import show
 from musicgen_cli.commands.songs import songs
 from musicgen_cli.commands.train import train
+from musicgen_cli.commands.vocab import vocab
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.streams import say
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "songs": songs,
     "encode": encode,
+    "vocab": vocab,
     "train": train,
     "sample": sample,
     "decode": decode,
     "eval": evaluate,
     "show": show,
+    "plot": plot,
 }
 FAILED, USAGE, BUG, INTERRUPTED, READER_GONE, TERMINATED = 1, 2, 70, 130, 141, 143
 OUT_OF_MEMORY = "out of memory; try a smaller --batch-size or --hidden, or fewer songs"

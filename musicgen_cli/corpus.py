@@ -9,23 +9,22 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen_cli import roll
+from musicgen_cli import representations, roll, words
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.score import DENOMINATORS, KEYS, Score
+from musicgen_cli.representations import FORMS
+from musicgen_cli.score import DENOMINATORS, Score
 
 FORMAT, VERSION = "musicgen-corpus", 1
 MAX_HEADER = 4096  # bytes of a .npy header
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-FORMS = {  # what the music may be: dtype and the shape of a step -> bits of a key, packed or not
-    (np.dtype(bool), (KEYS, 2)): (2, False),
-    (np.dtype(bool), (KEYS,)): (1, False),
-    (np.dtype(np.uint8), (roll.BYTES,)): (2, True),
-}
+CHUNK = 1 << 20  # rows looked at, or moved, at once
+LAST_CHARACTER = 0x10FFFF
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,10 @@ class Song:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """music: bool (T, 88, 2) or (T, 88), or packed uint8 (T, 22); song i is music[offsets[i] : offsets[i + 1]]."""
+    """music: bool (T, 88, 2) or (T, 88), packed uint8 (T, 22), or words <U (N,).
+
+    Song i is music[offsets[i] : offsets[i + 1]].
+    """
 
     music: NDArray[Any]
     offsets: NDArray[np.int64]
@@ -54,26 +56,32 @@ class Corpus:
         """The music of one song, as it is stored."""
         return self.music[self.offsets[index] : self.offsets[index + 1]]
 
+    @cached_property
+    def form(self) -> str:
+        """What the music is, a key of FORMS; "" where it has no notes."""
+        return representations.form_of(self.music)
+
     @property
     def bits(self) -> int:
-        """Bits of a key: 2, start and continue, or 1, sounds."""
-        return FORMS[self.music.dtype, self.music.shape[1:]][0]
+        """Bits of a key: 2, start and continue, or 1, sounds; 0 where the music is words."""
+        return FORMS[self.form].bits
 
     @property
     def packed(self) -> bool:
-        return FORMS[self.music.dtype, self.music.shape[1:]][1]
+        return self.music.dtype == np.uint8
 
     @property
     def lengths(self) -> NDArray[np.int64]:
+        """Rows of each song: steps, or words."""
         return np.diff(self.offsets)
 
     def roll(self, index: int) -> NDArray[np.bool_]:
-        """One song, unpacked: bool (T, 88, 2) or (T, 88)."""
-        return roll.unpack(self[index]) if self.packed else np.asarray(self[index])
+        """One song as a roll, unpacked: bool (T, 88, 2) or (T, 88)."""
+        return representations.as_roll(self[index])
 
     def score(self, index: int) -> Score:
         song = self.songs[index]
-        return roll.decode(self.roll(index), self.steps_per_quarter, song.tempo, song.time_signature)
+        return representations.decode(self[index], self.steps_per_quarter, song.tempo, song.time_signature)
 
     def find(self, song: str) -> int:
         """The index of a song by its name, or by its number from 1."""
@@ -85,8 +93,8 @@ class Corpus:
         raise MusicgenError(f"no song {song!r} among {len(self)}; `musicgen show` lists them")
 
     def digest(self, index: int) -> str:
-        """A name that a song bears in any corpus: a hash of its unpacked steps."""
-        return hashlib.blake2b(np.packbits(self.roll(index)).tobytes(), digest_size=8).hexdigest()
+        """A name that a song bears in any corpus on this grid: a hash of which notes begin when."""
+        return hashlib.blake2b(np.packbits(roll.struck(self.roll(index))).tobytes(), digest_size=8).hexdigest()
 
 
 def gather(songs: Iterable[tuple[Song, NDArray[Any]]], steps_per_quarter: int = 4) -> Corpus:
@@ -111,9 +119,24 @@ class Writer:
         if self.form is None:
             self.form = music[:0]
             _write_header(self.file, music.dtype, music.shape)
-        self.file.write(music.tobytes())
+        elif music.dtype.itemsize > self.form.itemsize:
+            self._widen(music.dtype)
+        self.file.write(music.astype(self.form.dtype).tobytes())
         self.songs.append(song)
         self.offsets.append(self.offsets[-1] + len(music))
+
+    def _widen(self, dtype: np.dtype[Any]) -> None:
+        """Make room for longer words in those that are written, from the last to the first."""
+        assert self.form is not None
+        narrow, self.form = self.form.dtype, self.form.astype(dtype)
+        begin = self.file.tell() - self.offsets[-1] * narrow.itemsize
+        for end in range(self.offsets[-1], 0, -CHUNK):
+            first = max(end - CHUNK, 0)
+            self.file.seek(begin + first * narrow.itemsize)
+            some = np.frombuffer(self.file.read((end - first) * narrow.itemsize), narrow)
+            self.file.seek(begin + first * dtype.itemsize)
+            self.file.write(some.astype(dtype).tobytes())
+        self.file.seek(begin + self.offsets[-1] * dtype.itemsize)
 
     def finish(self) -> None:
         if self.form is None:
@@ -124,13 +147,12 @@ class Writer:
         about = {
             "format": FORMAT,
             "version": VERSION,
-            "representation": roll.NAME,
+            "representation": _representation(self.form),
             "steps_per_quarter": self.steps_per_quarter,
             "songs": [asdict(song) for song in self.songs],
         }
         for array in (np.array(self.offsets, np.int64), np.array(json.dumps(about).encode())):
-            _write_header(self.file, array.dtype, array.shape)
-            self.file.write(array.tobytes())
+            write_array(array, self.file)
 
 
 def save(corpus: Corpus, file: BinaryIO) -> None:
@@ -154,8 +176,7 @@ def load(file: BinaryIO) -> Corpus:
     music = _read_music(file, size)
     if file.tell() == size:
         return Corpus(music, np.array([0, len(music)]), [Song()])
-    offsets = _read_array(file, size)
-    text = _read_array(file, size)
+    offsets, text = read_array(file, size), read_array(file, size)
     try:
         about = json.loads(text.item())
         if about["format"] != FORMAT:
@@ -169,9 +190,15 @@ def load(file: BinaryIO) -> Corpus:
     ascending = offsets.dtype == np.int64 and offsets.ndim == 1 and not (offsets[1:] < offsets[:-1]).any()
     if not ascending or len(offsets) != len(songs) + 1 or offsets[0] != 0 or offsets[-1] != len(music):
         raise MusicgenError("is damaged: its songs do not add up to its music; encode it again")
-    if representation != roll.NAME or per_quarter < 1:
-        raise MusicgenError(f"holds {representation!r}, not rolls; encode it again")
+    if representation != _representation(music) or per_quarter < 1:
+        raise MusicgenError(
+            f"is damaged: it says {representation!r} and holds {_representation(music)}; encode it again"
+        )
     return Corpus(music, offsets, songs, per_quarter)
+
+
+def _representation(music: NDArray[Any]) -> str:
+    return words.NAME if music.dtype.kind == "U" else roll.NAME
 
 
 def _song(fields: dict[str, Any]) -> Song:
@@ -182,6 +209,12 @@ def _song(fields: dict[str, Any]) -> Song:
     if not (1e-3 <= tempo <= 1e6 and 1 <= numerator <= 255 and denominator in DENOMINATORS):
         raise ValueError
     return Song(str(song.name), tempo, (numerator, denominator), str(song.text))
+
+
+def write_array(array: NDArray[Any], file: BinaryIO) -> None:
+    """`np.save`, without its surprises."""
+    _write_header(file, array.dtype, array.shape)
+    file.write(array.tobytes())
 
 
 def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
@@ -205,7 +238,8 @@ def _read_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], np.dtype[A
     return shape, dtype
 
 
-def _read_array(file: BinaryIO, size: int) -> NDArray[Any]:
+def read_array(file: BinaryIO, size: int) -> NDArray[Any]:
+    """The array that comes next in a file of `size` bytes; raises MusicgenError where that is none."""
     shape, dtype = _read_header(file, size)
     try:
         return np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
@@ -215,10 +249,10 @@ def _read_array(file: BinaryIO, size: int) -> NDArray[Any]:
 
 def _read_music(file: BinaryIO, size: int) -> NDArray[Any]:
     shape, dtype = _read_header(file, size)
-    if dtype.kind == "U":
-        raise MusicgenError("holds words, not rolls; encode rolls for this model")
-    if (dtype, shape[1:]) not in FORMS or not shape:
-        raise MusicgenError(f"holds {dtype} {shape}, which is no roll: bool (T, 88, 2), bool (T, 88) or uint8 (T, 22)")
+    if not representations.form_of(np.empty((0, *shape[1:]) if shape else (), dtype)) or not dtype.itemsize:
+        raise MusicgenError(
+            f"holds {dtype} {shape}, which is no roll, bool (T, 88, 2) or (T, 88) or uint8 (T, 22), nor words <U (N,)"
+        )
     try:
         file.fileno()
     except OSError:  # in memory: it came through a pipe
@@ -227,7 +261,10 @@ def _read_music(file: BinaryIO, size: int) -> NDArray[Any]:
         start = file.tell()
         music = np.memmap(file, dtype, "r", start, shape) if math.prod(shape) else np.zeros(shape, dtype)
         file.seek(start + math.prod(shape) * dtype.itemsize)
-    for begin in range(0, len(music), 1 << 20):  # any byte but 0 and 1 in a bool array misleads NumPy
-        if dtype.kind == "b" and (music[begin : begin + (1 << 20)].view(np.uint8) > 1).any():
+    for begin in range(0, len(music), CHUNK):
+        some = music[begin : begin + CHUNK]
+        if dtype.kind == "b" and (some.view(np.uint8) > 1).any():  # which misleads NumPy
             raise MusicgenError("is damaged: a bit of its roll is neither 0 nor 1; encode it again")
+        if dtype.kind == "U" and (some.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder)) > LAST_CHARACTER).any():
+            raise MusicgenError("is damaged: a letter of its words is none; encode it again")
     return music

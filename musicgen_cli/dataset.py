@@ -1,7 +1,10 @@
-"""The one door from NumPy to PyTorch: rolls to steps and back, and windows that lie inside songs."""
+"""The one door from NumPy to PyTorch: rolls and words to steps and back, and windows that lie inside songs.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+A step is a row of bits, (176,) or (88,), or the id of a word, ().
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +14,20 @@ from torch import Tensor
 
 from musicgen_cli.corpus import Corpus
 from musicgen_cli.score import KEYS
+from musicgen_cli.vocabulary import UNKNOWN, Vocabulary
+
+Move = Callable[[Tensor, Tensor], Tensor]  # steps (B, T, ...), keys up (B,) -> steps
+
+
+def in_ids(corpus: Corpus, vocabulary: Vocabulary) -> Corpus:
+    """A corpus of words as one of ids, int32 (N,): its songs are windows' and models', no longer scores."""
+    return replace(corpus, music=vocabulary.ids(corpus.music))
 
 
 def to_steps(music: NDArray[Any]) -> Tensor:
-    """A roll (..., 88, 2) or (..., 88), or a packed one (..., 22), as steps: uint8 (..., 176) or (..., 88)."""
+    """A roll (..., 88, 2) or (..., 88), or packed (..., 22), as steps uint8 (..., 176) or (..., 88); ids as int64."""
+    if music.dtype == np.int32:
+        return torch.from_numpy(music.astype(np.int64))
     if music.dtype == np.uint8:
         music = np.unpackbits(music, axis=-1)
     else:
@@ -22,6 +35,11 @@ def to_steps(music: NDArray[Any]) -> Tensor:
             music.view(np.uint8).reshape(*music.shape[:-2], KEYS * 2) if music.shape[-1] == 2 else music.view(np.uint8)
         )
     return torch.from_numpy(np.array(music, copy=not music.flags.writeable))
+
+
+def as_input(steps: Tensor) -> Tensor:
+    """Steps as a model reads them: bits as float32, ids as int64."""
+    return steps if steps.dtype == torch.int64 else steps.float()
 
 
 def from_steps(steps: Tensor) -> NDArray[np.bool_]:
@@ -48,15 +66,15 @@ class Windows:
         return len(self.at)
 
     def batch(self, index: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """Source (B, S, size) and target (B, T, size), float32 bits, and which target steps are real, bool (B, T)."""
+        """Source (B, S, ...) and target (B, T, ...), and which target steps are real, bool (B, T)."""
         offsets, song = self.corpus.offsets, self.song[index]
         rows = self.at[index][:, None] + np.arange(-self.source, self.target)
         inside = (rows >= offsets[song][:, None]) & (rows < offsets[song + 1][:, None])
         steps = to_steps(self.corpus.music[np.where(inside, rows, self.at[index][:, None])])
-        steps *= torch.from_numpy(inside)[:, :, None]
-        bits = steps.to(device, non_blocking=True).float()
+        steps *= torch.from_numpy(inside).view(*inside.shape, *[1] * (steps.dim() - 2))
+        read = as_input(steps.to(device, non_blocking=True))
         real = torch.from_numpy(inside[:, self.source :]).to(device)
-        return bits[:, : self.source], bits[:, self.source :], real
+        return read[:, : self.source], read[:, self.source :], real
 
 
 def inside(corpus: Corpus, songs: Sequence[int], source: int, target: int, hop: int) -> Windows:
@@ -83,6 +101,44 @@ def rates(corpus: Corpus, songs: Sequence[int] | NDArray[np.int64]) -> NDArray[n
     return np.asarray(total / max(int(corpus.lengths[list(songs)].sum()), 1), float)
 
 
+def word_rates(ids: NDArray[np.int32], table: NDArray[np.int32]) -> NDArray[np.float64]:
+    """How often each word comes (V,) among ids (N,), none ruled out.
+
+    table: int32 (M, V), the ids of each word moved; how often they come then is what rare words are judged by (the
+    smoothing of Witten and Bell 1991).
+    """
+    own = np.bincount(ids, minlength=table.shape[1])
+    moved = np.ones(len(own))
+    for row in table:
+        np.add.at(moved, row, own)
+    rates = own + np.count_nonzero(own) * moved / moved.sum()
+    return np.asarray(rates / rates.sum(), float)
+
+
+def unseen_rate(corpus: Corpus, songs: Sequence[int], table: NDArray[np.int32]) -> float:
+    """How often a word of a new song is none that was met: as often as a song here has words that no other one has.
+
+    corpus: of ids; table: int32 (M, V), the ids of each word moved. At most one half.
+    """
+    where = np.repeat(np.arange(len(songs)), corpus.lengths[list(songs)])
+    ids = np.concatenate([corpus[i] for i in songs])
+    pairs = np.unique(np.concatenate([moved[ids] * len(songs) + where for moved in table.astype(np.int64)]))
+    met_in = np.bincount(pairs // len(songs), minlength=table.shape[1])
+    alone = (met_in[ids] < 2) | (ids == UNKNOWN)
+    return min(0.5, (int(alone.sum()) + 1) / (len(ids) + 2))
+
+
+def mover(table: NDArray[np.int32]) -> Move:
+    """`transpose` for ids, by a table (2 * furthest + 1, V) of what each word becomes."""
+    furthest = len(table) // 2
+    moved = torch.from_numpy(table.astype(np.int64))
+
+    def transpose_ids(steps: Tensor, shifts: Tensor) -> Tensor:
+        return moved.to(steps.device)[shifts[:, None] + furthest, steps]
+
+    return transpose_ids
+
+
 def transpose(steps: Tensor, shifts: Tensor) -> Tensor:
     """Steps (B, T, 176) or (B, T, 88), each song moved up by its own number of keys, int64 (B,).
 
@@ -95,7 +151,7 @@ def transpose(steps: Tensor, shifts: Tensor) -> Tensor:
     return (by_key.gather(2, index) * there[:, None, :, None]).flatten(2)
 
 
-def pad(prime: NDArray[np.bool_], source: int) -> Tensor:
-    """The last `source` steps of a prime, float32 (S, size), zeros before its beginning."""
-    steps = to_steps(prime[-source:]).float()
-    return torch.cat([steps.new_zeros(source - len(steps), steps.shape[1]), steps])
+def pad(prime: NDArray[Any], source: int) -> Tensor:
+    """The last `source` steps of a prime, a roll or ids int32 (n,), as input (S, ...), zeros before its beginning."""
+    steps = as_input(to_steps(prime[-source:]))
+    return torch.cat([steps.new_zeros(source - len(steps), *steps.shape[1:]), steps])

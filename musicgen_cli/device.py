@@ -21,6 +21,16 @@ def device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def check_precision(on: torch.device, precision: str) -> None:
+    """Refuse a precision in which this machine computes no LSTM: for bf16 a CPU needs AVX-512, or its like."""
+    cell = torch.nn.LSTM(1, 1, batch_first=True).to(on)
+    try:
+        with autocast(on, precision), torch.no_grad():
+            cell(torch.zeros(1, 1, 1, device=on))
+    except RuntimeError:
+        raise MusicgenError(f"this machine's {on.type} computes no LSTM in {precision}; use --precision fp32") from None
+
+
 def autocast(on: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
     """The context in which a model computes with `precision`; its weights stay fp32."""
     if precision == "fp32":

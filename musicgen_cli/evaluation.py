@@ -1,25 +1,28 @@
 """A checkpoint against songs: one step ahead and running free, beside what needs no model at all."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from musicgen_cli import words
 from musicgen_cli.checkpoint import Checkpoint
 from musicgen_cli.corpus import Corpus
-from musicgen_cli.dataset import cover, from_steps, pad
+from musicgen_cli.dataset import cover, in_ids, pad
 from musicgen_cli.device import generator
-from musicgen_cli.losses import BinaryCrossEntropy
 from musicgen_cli.metrics import Counts, count
 from musicgen_cli.models import SequenceModel
-from musicgen_cli.roll import sounding
-from musicgen_cli.sampling import Draw, generate, toss
+from musicgen_cli.representations import FORMS, as_roll, first
+from musicgen_cli.roll import sounding, struck
+from musicgen_cli.sampling import best, drawer, generate
 from musicgen_cli.score import KEYS
 from musicgen_cli.training import teach
+from musicgen_cli.vocabulary import SPECIALS, UNKNOWN, Vocabulary, spelling
 
 COMMONEST = 4  # keys of the baseline that always plays the same ones: the voices of a chorale
 BATCH = 64
@@ -27,32 +30,68 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Row:
-    """One predictor's scores over songs; loss and nats in nats per step, where the predictor has any."""
+    """One predictor's scores: bits counted for each song, and where the predictor has any, nats over all songs.
+
+    right: of words, the share that is right; loss: by which it was trained, in nats per step
+    """
 
     name: str
     songs: list[Counts]
-    loss: float | None = None
     nats: float | None = None  # of the calibrated probabilities: what the field calls negative log-likelihood
+    loss: float | None = None
+    right: float | None = None
 
     @property
     def all(self) -> Counts:
         return sum(self.songs, Counts())
+
+    @property
+    def accuracy(self) -> float:
+        return self.all.accuracy if self.right is None else self.right
 
     def spread(self, score: str) -> tuple[float, float]:
         """Mean and standard deviation of a score over songs."""
         values = [getattr(counts, score) for counts in self.songs]
         return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
-    def as_dict(self) -> dict[str, Any]:
-        scores = ("accuracy", "recall", "precision", "f1", "density")
-        values: dict[str, Any] = {"name": self.name, "songs": len(self.songs)}
-        if self.loss is not None:
-            values |= {"loss": self.loss, "nats_per_step": self.nats}
-        for score in scores:
-            mean, deviation = self.spread(score)
-            values[score] = getattr(self.all, score)
-            values |= {f"{score}_mean": mean, f"{score}_sd": deviation}
-        return values
+
+@dataclass(frozen=True)
+class Report:
+    """Predictors compared over the same songs; steps are words where the model reads words.
+
+    unknown: words that the model's vocabulary has not
+    """
+
+    rows: list[Row]
+    steps: int
+    notes: int
+    quarters: float
+    unit: str = "step"
+    unknown: int = 0
+
+    def nats(self, row: Row) -> dict[str, float]:
+        """A predictor's nats per step or word, per note and per quarter note; of words the perplexity, too."""
+        if row.nats is None:
+            return {}
+        per_unit = row.nats / self.steps
+        values = {
+            f"nats_per_{self.unit}": per_unit,
+            "nats_per_note": row.nats / self.notes if self.notes else math.nan,
+            "nats_per_quarter": row.nats / self.quarters,
+        }
+        return values | ({"perplexity": math.exp(min(per_unit, 700))} if self.unit == "word" else {})
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        dicts = []
+        for row in self.rows:
+            values: dict[str, Any] = {"name": row.name, "songs": len(row.songs)}
+            values |= {"loss": row.loss} if row.loss is not None else {}
+            values |= self.nats(row) | {"accuracy": row.accuracy}
+            for score in ("recall", "precision", "f1", "density"):
+                mean, deviation = row.spread(score)
+                values |= {score: getattr(row.all, score), f"{score}_mean": mean, f"{score}_sd": deviation}
+            dicts.append(values)
+        return dicts
 
 
 Guess = Callable[[NDArray[np.bool_]], NDArray[np.bool_]]  # steps -> what is said to follow each of them
@@ -60,12 +99,11 @@ Guess = Callable[[NDArray[np.bool_]], NDArray[np.bool_]]  # steps -> what is sai
 
 def baselines(checkpoint: Checkpoint) -> dict[str, Guess]:
     """What a model has to beat, on rolls (n, 88, 2) or (n, 88); running free, each repeats what it says first."""
-    rates = np.array(checkpoint.rates).reshape(KEYS, checkpoint.bits).sum(1)
-    common = np.isin(np.arange(KEYS), np.argsort(-rates, kind="stable")[:COMMONEST])
+    common = np.isin(np.arange(KEYS), np.argsort(-_key_rates(checkpoint), kind="stable")[:COMMONEST])
 
     def held(keys: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Keys (n, 88) that go on: continue bits where there are two, sounding bits where there is one."""
-        return keys if checkpoint.bits == 1 else np.stack([np.zeros_like(keys), keys], 2)
+        return keys if FORMS[checkpoint.form].bits == 1 else np.stack([np.zeros_like(keys), keys], 2)
 
     return {
         "silence": np.zeros_like,
@@ -75,30 +113,115 @@ def baselines(checkpoint: Checkpoint) -> dict[str, Guess]:
     }
 
 
+def _key_rates(checkpoint: Checkpoint) -> NDArray[np.float64]:
+    """How often each key sounds in the training songs (88,), up to a factor."""
+    rates = np.array(checkpoint.rates)
+    if not checkpoint.vocabulary:
+        return np.asarray(rates.reshape(KEYS, -1).sum(1))
+    known = checkpoint.vocabulary.words[len(SPECIALS) :]
+    return np.asarray((rates[len(SPECIALS) :] * words.lengths(known)) @ words.keys(known))
+
+
+@dataclass
+class Answers:
+    """What a model said of each song: loss and nats over all steps, and for each song its likeliest steps (T, ...)."""
+
+    loss: float = 0.0
+    nats: float = 0.0
+    chosen: dict[int, list[NDArray[Any]]] = field(default_factory=dict)
+
+    def of(self, song: int) -> NDArray[Any]:
+        return np.concatenate(self.chosen[song])
+
+
 @torch.inference_mode()
-def one_step(
-    checkpoint: Checkpoint, model: SequenceModel, corpus: Corpus, songs: Sequence[int], draw: Draw, device: torch.device
-) -> list[Row]:
-    """Every step predicted from the true steps before it: the model first, then the baselines."""
-    loss, nats_of = checkpoint.build_loss(), BinaryCrossEntropy()
-    windows = cover(corpus, songs, checkpoint.source, checkpoint.target)
-    counts = dict.fromkeys(songs, Counts())
-    total = nats = steps = 0.0
+def answers(
+    checkpoint: Checkpoint,
+    model: SequenceModel,
+    steps: Corpus,
+    songs: Sequence[int],
+    threshold: float,
+    device: torch.device,
+) -> Answers:
+    """Every step of songs of a corpus of bits or ids predicted from the true steps before it."""
+    loss = checkpoint.build_loss()
+    windows = cover(steps, songs, checkpoint.source, checkpoint.target)
+    found = Answers(chosen={song: [] for song in songs})
     for begin in range(0, len(windows), BATCH):
         index = np.arange(begin, min(begin + BATCH, len(windows)))
         source, target, real = windows.batch(index, device)
-        logits = teach(model, source, target)
-        total += float((loss(logits, target) * real).sum())
-        nats += float((nats_of(loss.log_odds(logits), target) * real).sum())
-        steps += int(real.sum())
-        chosen = draw(logits)
+        logits = teach(model, loss, source, target)
+        found.loss += float((loss(logits, target) * real).sum())
+        found.nats += float((loss.nats(logits, target) * real).sum())
+        chosen = best(loss, logits, threshold)
         for row, song in enumerate(windows.song[index].tolist()):
-            mask = real[row]
-            counts[song] += count(chosen[row][mask].cpu().numpy(), target[row][mask].cpu().numpy())
-    rows = [Row("model", list(counts.values()), total / steps, nats / steps)]
-    for name, guess in baselines(checkpoint).items():
-        rows.append(Row(name, [_one_step(guess, corpus.roll(i)) for i in songs]))
-    return rows
+            found.chosen[song].append(chosen[row][real[row]].cpu().numpy())
+    return found
+
+
+def one_step(
+    checkpoint: Checkpoint,
+    model: SequenceModel,
+    corpus: Corpus,
+    songs: Sequence[int],
+    threshold: float,
+    device: torch.device,
+) -> Report:
+    """Every step, or word, predicted from the true ones before it: the model first, then the baselines."""
+    if checkpoint.vocabulary:
+        return _one_word(checkpoint, checkpoint.vocabulary, model, corpus, songs, device)
+    found = answers(checkpoint, model, corpus, songs, threshold, device)
+    rolls = [corpus.roll(i) for i in songs]
+    steps = sum(map(len, rolls))
+    counts = [count(found.of(i).reshape(roll.shape), roll) for i, roll in zip(songs, rolls)]
+    rows = [Row("model", counts, found.nats, found.loss / steps)]
+    rows += [Row(name, [_one_step(guess, roll) for roll in rolls]) for name, guess in baselines(checkpoint).items()]
+    notes = sum(int(struck(roll).sum()) for roll in rolls)
+    return Report(rows, steps, notes, steps / corpus.steps_per_quarter)
+
+
+def _one_word(
+    checkpoint: Checkpoint,
+    vocabulary: Vocabulary,
+    model: SequenceModel,
+    corpus: Corpus,
+    songs: Sequence[int],
+    device: torch.device,
+) -> Report:
+    found = answers(checkpoint, model, in_ids(corpus, vocabulary), songs, 0.5, device)
+    music = [np.asarray(corpus[i]) for i in songs]
+    came = np.concatenate(music)
+    ids = vocabulary.ids(came)
+    known = vocabulary.words[len(SPECIALS) :]
+    spelled = float(spelling(came[ids == UNKNOWN], known).sum())  # saying that a word is unknown doesn't name it
+    rates = torch.tensor(checkpoint.rates, dtype=torch.float64)
+    unigram = checkpoint.build_loss().nats(rates.log().expand(len(ids), -1), torch.from_numpy(ids.astype(np.int64)))
+    commonest = known[np.argmax(checkpoint.rates[len(SPECIALS) :])]
+
+    def row(name: str, said: list[NDArray[Any]], nats: float | None = None, loss: float | None = None) -> Row:
+        right = np.mean(np.concatenate(said) == came)
+        return Row(name, [_compare(*pair) for pair in zip(said, music)], nats, loss, float(right))
+
+    rows = [
+        row("model", [vocabulary.words[found.of(i)] for i in songs], found.nats + spelled, found.loss / len(came)),
+        row("unigram", [np.full(len(song), commonest) for song in music], float(unigram.sum()) + spelled),
+        row("copy the last word", [np.append("R:1", song[:-1])[: len(song)] for song in music]),
+    ]
+    quarters = int(words.lengths(came).sum()) / corpus.steps_per_quarter
+    return Report(rows, len(came), int(words.notes(came).sum()), quarters, "word", len(came[ids == UNKNOWN]))
+
+
+def _compare(said: NDArray[Any], came: NDArray[Any]) -> Counts:
+    """The bits of words (N,), each by itself, against those of the words that came."""
+    ours, theirs = (words.keys(each) for each in (said, came))
+    for_ours, for_theirs = (words.lengths(each) for each in (said, came))
+    together, longer = np.minimum(for_ours, for_theirs), np.maximum(for_ours, for_theirs)
+    return Counts(
+        int(((ours & theirs).sum(1) * together).sum()),
+        int((ours.sum(1) * for_ours).sum()),
+        int((theirs.sum(1) * for_theirs).sum()),
+        int(longer.sum()) * 2 * KEYS,
+    )
 
 
 def free_running(
@@ -113,25 +236,29 @@ def free_running(
     threshold: float,
     temperature: float,
     seed: int,
-) -> list[Row]:
+) -> Report | None:
     """`length` steps after the first `prime` steps of each song that is long enough, against what came there.
 
-    No rows where no song is that long; song n of them is drawn from seed + n.
+    None where no song is that long; song n of them is drawn from seed + n. Words are compared by the rolls they make.
     """
-    long = [i for i in songs if corpus.lengths[i] >= prime + length]
-    if not long:
-        return []
-    music = [corpus.roll(i)[: prime + length] for i in long]
-    made = []
-    for begin in range(0, len(long), BATCH):
-        primes = torch.stack([pad(song[:prime], checkpoint.source) for song in music[begin : begin + BATCH]])
+    rolls = {i: roll[: prime + length] for i in songs if len(roll := corpus.roll(i)) >= prime + length}
+    if not rolls:
+        return None
+    read = [pad(checkpoint.rows(first(corpus[i], prime)), checkpoint.source) for i in rolls]
+    made: list[NDArray[np.bool_]] = []
+    lasting = checkpoint.lasting(device)
+    for begin in range(0, len(read), BATCH):
+        primes = torch.stack(read[begin : begin + BATCH])
         coins = [generator(device, seed + begin + n) for n in range(len(primes))]
-        draw = toss(checkpoint.build_loss(), threshold, temperature, coins)
-        made += list(generate(model, primes.to(device), length, checkpoint.target, draw))
-    rows = [Row("model", [count(from_steps(new), song[prime:]) for new, song in zip(made, music)])]
+        draw = drawer(checkpoint.build_loss(), coins, threshold=threshold, temperature=temperature)
+        new = generate(model, primes.to(device), length, checkpoint.target, draw, lasting=lasting)
+        made += [as_roll(checkpoint.music(song, length)) for song in new]
+    rows = [Row("model", [count(new, roll[prime:]) for new, roll in zip(made, rolls.values())])]
     for name, guess in baselines(checkpoint).items():
-        rows.append(Row(name, [_running(guess, song, prime) for song in music]))
-    return rows
+        rows.append(Row(name, [_running(guess, roll, prime) for roll in rolls.values()]))
+    steps = length * len(rolls)
+    notes = sum(int(struck(roll[prime:]).sum()) for roll in rolls.values())
+    return Report(rows, steps, notes, steps / corpus.steps_per_quarter)
 
 
 def _one_step(guess: Guess, music: NDArray[np.bool_]) -> Counts:

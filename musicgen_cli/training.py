@@ -4,19 +4,22 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from musicgen_cli.dataset import Windows, rates, transpose
+from musicgen_cli.dataset import Move, Windows
+from musicgen_cli.dataset import transpose as bits_moved
 from musicgen_cli.device import autocast, generator
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.losses import Loss
+from musicgen_cli.losses import BinaryCrossEntropy, Loss
 from musicgen_cli.metrics import Counts
 from musicgen_cli.models import Dropout, SequenceModel, unroll
-from musicgen_cli.sampling import TEMPERATURE, fit_threshold, playable, threshold
+from musicgen_cli.sampling import TEMPERATURE, best, drawer, fit_threshold
 
 DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done -> share of the first forcing left
     "constant": lambda done: 1.0,
@@ -24,30 +27,35 @@ DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done ->
     "quadratic": lambda done: (1 - done) ** 2,
 }
 SHUFFLE, NOISE, SHIFT = range(3)  # what is drawn from a seed, each from generators of its own
-own_choice = threshold(0.5)
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    "rmsprop": torch.optim.RMSprop,
+}
 
 
 def teach(
     model: SequenceModel,
+    loss: Loss,
     source: Tensor,
     target: Tensor,
     forced: Tensor | None = None,
     dropout: Dropout | None = None,
 ) -> Tensor:
-    """Logits (B, T, size) for target (B, T, size) after source (B, S, size): scheduled sampling (Bengio et al. 2015).
+    """Logits (B, T, outputs) for target (B, T, ...) after source (B, S, ...): scheduled sampling (Bengio et al. 2015).
 
-    forced: bool (B, T), after which steps the model hears the target rather than its own choice; None is always.
+    forced: bool (B, T), after which steps the model hears the target rather than its likeliest step; None is always.
     What the model feeds itself is not differentiated, so a rollout without gradients first finds its inputs, and one
     fused pass learns from them: in fp32 the same arithmetic as the step-by-step loop, and faster.
     """
     state = model.encode(source, dropout)
     heard = target
     if forced is not None:
+        draw = drawer(loss)
         with torch.no_grad():
 
             def choose(t: int, features: Tensor, before: Tensor) -> Tensor:
-                own = playable(own_choice(model.head(features)), before)
-                return torch.where(forced[:, t, None], target[:, t], own)
+                own = draw(model.head(features), before)
+                return torch.where(forced[:, t].view(-1, *[1] * (own.dim() - 1)), target[:, t], own)
 
             _, heard = unroll(model, source[:, -1], state, target.shape[1], choose, dropout)
     inputs = torch.cat([source[:, -1:], heard[:, :-1]], 1)
@@ -56,21 +64,31 @@ def teach(
 
 @dataclass
 class Scores:
-    """Sums over steps; what is read off them are means per step."""
+    """Sums over steps; what is read off them are means per step.
+
+    counts: of bits; where steps are words, of words, and recall is the share of words that are right
+    """
 
     nats: float = 0.0
     steps: int = 0
     counts: Counts = field(default_factory=Counts)
 
-    def add(self, nats: Tensor, logits: Tensor, target: Tensor, real: Tensor) -> None:
-        """Count nats (B, T), and logits (B, T, size) against target, where the steps are real (B, T)."""
-        chosen, target, mask = logits > 0, target > 0.5, real[:, :, None]
-        sums = [real.sum(), (chosen & target & mask).sum(), (chosen & mask).sum(), (target & mask).sum()]
+    def add(self, nats: Tensor, chosen: Tensor, target: Tensor, real: Tensor) -> None:
+        """Count nats (B, T), and chosen steps (B, T, ...) against target, where the steps are real (B, T)."""
+        if target.is_floating_point():
+            chosen, target, mask = chosen > 0.5, target > 0.5, real[:, :, None]
+            sums = [real.sum(), (chosen & target & mask).sum(), (chosen & mask).sum(), (target & mask).sum()]
+        else:
+            sums = [real.sum(), ((chosen == target) & real).sum(), real.sum(), real.sum()]
         steps, *bits = torch.stack(sums).tolist()
         self.nats += float((nats * real).sum())
         self.steps += steps
         hits, predicted, actual = bits
-        self.counts += Counts(hits, predicted, actual, steps * target.shape[-1])
+        self.counts += Counts(hits, predicted, actual, steps * math.prod(target.shape[2:]))
+
+    @property
+    def of_words(self) -> bool:
+        return self.counts.bits == self.steps
 
     @property
     def loss(self) -> float:
@@ -96,8 +114,8 @@ def evaluate(model: SequenceModel, loss: Loss, windows: Windows, device: torch.d
     for begin in range(0, len(windows), batch_size):
         index = np.arange(begin, min(begin + batch_size, len(windows)))
         source, target, real = windows.batch(index, device)
-        logits = teach(model, source, target).float()
-        scores.add(loss(logits, target), logits, target, real)
+        logits = teach(model, loss, source, target).float()
+        scores.add(loss(logits, target), best(loss, logits), target, real)
     return scores
 
 
@@ -106,6 +124,9 @@ class Training:
 
     All that is drawn depends on the seed and on the place in the training alone, so its state is the weights, the
     optimiser, the schedule, the place, and the sums of the epoch begun.
+
+    rates: how often each bit is set, or each word comes (size,): what the model begins with
+    move: how steps are transposed
     """
 
     def __init__(
@@ -114,10 +135,12 @@ class Training:
         loss: Loss,
         train: Windows,
         valid: Windows | None,
+        rates: NDArray[np.float64],
         *,
         device: torch.device,
         epochs: int,
         batch_size: int,
+        optimizer: str,
         learning_rate: float,
         warmup: int,
         weight_decay: float,
@@ -128,16 +151,16 @@ class Training:
         patience: int,
         seed: int,
         precision: str,
+        move: Move = bits_moved,
     ):
-        often = rates(train.corpus, np.unique(train.song))
-        self.density = float(often.mean())
-        odds = np.clip(often, 1e-5, 1 - 1e-5)
-        model.expect(loss.logits(torch.tensor(odds, dtype=torch.float32).logit()))
+        model.expect(loss.begin(torch.tensor(rates, dtype=torch.float32)))
+        self.density = float(rates.mean())
+        self.move = move
         self.model, self.loss, self.train, self.valid = model.to(device), loss, train, valid
         self.device, self.epochs, self.batch_size, self.clip = device, epochs, batch_size, clip
         self.forcing, self.decay, self.shift = teacher_forcing, forcing_decay, transpose
         self.patience, self.seed, self.precision = patience, seed, precision
-        self.optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
+        self.optimizer = OPTIMIZERS[optimizer](model.parameters(), lr=learning_rate, weight_decay=weight_decay)
         self.batches = math.ceil(len(train) / batch_size)
         total = epochs * self.batches
 
@@ -197,13 +220,13 @@ class Training:
                 -self.shift, self.shift + 1, len(index)
             )
             shifts = torch.from_numpy(drawn).to(self.device)
-            source, target = transpose(source, shifts), transpose(target, shifts)
+            source, target = self.move(source, shifts), self.move(target, shifts)
         noise = generator(self.device, self.seed, NOISE, self.step)
         dropout = self.model.draw_dropout(len(index), source.shape[1], target.shape[1], noise)
         coins = torch.rand(target.shape[:2], generator=noise, device=self.device)
         forced = coins < forcing if forcing < 1 else None
         with autocast(self.device, self.precision):
-            logits = teach(self.model, source, target, forced, dropout).float()
+            logits = teach(self.model, self.loss, source, target, forced, dropout).float()
         nats = self.loss(logits, target)
         loss = (nats * real).sum() / real.sum()
         self.optimizer.zero_grad()
@@ -214,7 +237,7 @@ class Training:
         self.optimizer.step()
         self.scheduler.step()
         self.step += 1
-        self.scores.add(nats.detach(), logits.detach(), target, real)
+        self.scores.add(nats.detach(), best(self.loss, logits.detach()), target, real)
 
     def _close_epoch(self, forcing: float) -> Epoch:
         with autocast(self.device, self.precision):
@@ -229,7 +252,12 @@ class Training:
         return Epoch(self.epoch, done, valid, forcing, rate, self.seconds, best)
 
     def fit_threshold(self, songs: int = 8, steps: int = 256) -> float:
-        """The threshold at which the best weights, running free from nothing, play as densely as the training songs."""
+        """The threshold at which the best weights, running free from nothing, play as densely as the training songs.
+
+        One half where no bits are set, but one choice is made.
+        """
+        if not isinstance(self.loss, BinaryCrossEntropy):
+            return 0.5
         now = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.best_weights)
         size = self.model.head.out_features

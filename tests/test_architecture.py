@@ -12,8 +12,9 @@ import musicgen_cli
 
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
-    "errors", "score", "midi", "roll", "corpus", "split", "metrics", "pictures",
-    "device", "dataset", "models.base", "models.recurrent", "models.seq2seq", "models",
+    "errors", "score", "midi", "words", "roll", "representations", "corpus", "vocabulary", "split", "metrics",
+    "pictures", "drawing", "roll_plot", "curves_plot",
+    "device", "dataset", "material", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",
     "losses", "sampling", "training", "checkpoint", "evaluation",
     "streams", "commands", "cli", "__main__",
 ]  # fmt: skip
@@ -100,9 +101,9 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def test_help_waits_for_no_heavy_import():
-    commands = ["encode", "decode", "train", "sample"]
+    commands = ["encode", "vocab", "decode", "train", "sample", "plot"]
     done = subprocess.run([sys.executable, "-c", HELP, *commands], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))
     assert "musicgen_cli.commands.encode" in loaded
-    assert not loaded & {"torch", "rich", "music21", "symusic"}
+    assert not loaded & {"torch", "rich", "music21", "symusic", "matplotlib"}

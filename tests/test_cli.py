@@ -22,7 +22,7 @@ from musicgen_cli import corpus as corpora
 from musicgen_cli import midi
 from musicgen_cli.corpus import Corpus, Song
 from musicgen_cli.score import Score
-from tests.tunes import ENVIRONMENT, complaint, musicgen, shell, talk, tune, write_song, write_songs
+from tests.tunes import ENVIRONMENT, complaint, musicgen, shell, skip_without_bf16, talk, tune, write_song, write_songs
 
 SONGS, BARS, STEPS = 12, 17, 272  # long enough for `eval` to run free with its defaults
 TINY = "--hidden 8 --dense 8 --layers 1 --epochs 1 --source 16 --target 16"
@@ -32,7 +32,7 @@ LINES = (  # of the README, but for the size of the model
     "musicgen sample | musicgen decode -o out.mid",
     "musicgen eval model.pt rolls.npy",
 )
-COMMANDS = ("songs", "encode", "train", "sample", "decode", "eval", "show")
+COMMANDS = ("songs", "encode", "vocab", "train", "sample", "decode", "eval", "show", "plot")
 BASELINES = ["silence", "copy the last step", "hold the last step", "4 commonest keys"]
 OLD = b"what was there before"
 
@@ -374,7 +374,7 @@ def without_time(row: dict[str, Any]) -> dict[str, Any]:
     ("options", "wrong"),
     [
         ("rolls.npy --target 500", r"rolls\.npy: no training song .* 500 .*--target"),
-        ("words.npy", r"words\.npy: holds words, not rolls"),
+        ("words.npy --loss focal", r"words\.npy: holds words, and --loss focal does not fit: take cross-entropy"),
         ("rolls.npy --resume -o none.pt", r"none\.pt: no such file"),
         ("rolls.npy --resume", r"model\.pt: its training is finished"),
         ("rolls.npy -o nowhere/model.pt", r".*nowhere: no such folder"),
@@ -475,7 +475,7 @@ def test_eval_takes_a_corpus_it_never_saw_and_refuses_what_does_not_fit(studio: 
     assert "One step ahead: 1 test song" in result.stdout.decode()
     assert talk(result) == ["no song lasts 256 steps: not run free; try a smaller --prime-steps or --length"]
     refused = {
-        "fine.npy": "fine.npy: has 2 bits a key and 12 steps per quarter note, the model 2 and 4",
+        "fine.npy": "fine.npy: holds rolls at 12 steps per quarter note, the model reads rolls at 4",
         "foreign.npy --split valid": "foreign.npy: no song is on the valid side of model.pt",
     }
     for options, wrong in refused.items():
@@ -539,10 +539,12 @@ def test_bars_are_those_of_the_prime(studio: Path) -> None:
     assert (made.lengths.tolist(), made.songs[0].time_signature) == ([60], (3, 4))
 
 
-def test_a_sample_says_the_command_that_makes_it_again(studio: Path) -> None:
-    made = load(
-        shell("musicgen sample --count 3 --bars 2 --seed 8 --precision bf16 --threshold 0.4123456789", studio).stdout
-    )
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_sample_says_the_command_that_makes_it_again(studio: Path, precision: str) -> None:
+    if precision == "bf16":
+        skip_without_bf16()
+    options = f"--precision {precision} --threshold 0.4123456789"
+    made = load(shell(f"musicgen sample --count 3 --bars 2 --seed 8 {options}", studio).stdout)
     again = load(shell(made.songs[2].text.partition(";")[0], studio).stdout)
     assert np.array_equal(again.roll(0), made.roll(2))
 

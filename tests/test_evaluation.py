@@ -8,10 +8,11 @@ from musicgen_cli.corpus import Song
 from musicgen_cli.evaluation import baselines, choose_songs, free_running, one_step
 from musicgen_cli.metrics import count
 from musicgen_cli.models import MODELS
-from musicgen_cli.sampling import generate, threshold
+from musicgen_cli.sampling import drawer, generate
 
 CPU = torch.device("cpu")
 SOURCE, TARGET = 6, 5
+FORMS = {2: "rolls", 1: "sounding keys"}
 
 
 def a_corpus(lengths, bits=2):
@@ -28,22 +29,22 @@ def a_corpus(lengths, bits=2):
 
 def trained(music, split, bits=2):
     torch.manual_seed(0)
-    sizes = {"size": 88 * bits, "hidden": 6, "dense": 5, "layers": 1}
-    model = MODELS["poly"][0](**sizes)
+    sizes = {"size": 88 * bits, "outputs": 88 * bits, "hidden": 6, "dense": 5, "layers": 1}
+    model = MODELS["poly"].network(**sizes)
     digests = {side: [music.digest(i) for i in songs] for side, songs in split.items()}
     rates = [0.0] * 88 * bits
     for key in (3, 10, 50, 60):
         rates[key * bits] = 0.5
     return Checkpoint(
-        "poly", sizes, "focal", {"alpha": 0.75, "gamma": 2.0}, bits, 4, 120.0, (4, 4), SOURCE, TARGET, rates, digests,
-        {"epochs": 1}, model.state_dict(),
+        "poly", sizes, "focal", {"alpha": 0.75, "gamma": 2.0}, FORMS[bits], 4, 120.0, (4, 4), SOURCE, TARGET, rates,
+        digests, {"epochs": 1}, model.state_dict(),
     )  # fmt: skip
 
 
 def test_every_step_is_judged_once_whatever_the_length():
     music = a_corpus([3, 17, 10])
     point = trained(music, {"test": [0, 1, 2]})
-    model, *others = one_step(point, point.build(CPU), music, [0, 1, 2], threshold(0.5), CPU)
+    model, *others = one_step(point, point.build(CPU), music, [0, 1, 2], 0.5, CPU).rows
     assert [counts.bits for counts in model.songs] == [3 * 176, 17 * 176, 10 * 176]
     assert [counts.actual for counts in model.songs] == [int(music.roll(i).sum()) for i in range(3)]
     for row in others:
@@ -66,7 +67,7 @@ def test_the_model_is_judged_step_by_step_as_by_hand():
             logits = network.head(features)
             nats += loss(logits[0], steps[t]).item()
             guesses.append((logits[0] > 0).numpy())
-    row = one_step(point, network, music, [0], threshold(0.5), CPU)[0]
+    row = one_step(point, network, music, [0], 0.5, CPU).rows[0]
     assert row.loss == pytest.approx(nats / 12, rel=1e-5)
     assert row.all == count(np.array(guesses), steps.numpy())
 
@@ -93,7 +94,7 @@ def test_baselines_are_what_their_names_say(bits):
 def test_the_baselines_of_one_step_know_the_step_before_and_silence_before_the_first():
     music = a_corpus([9])
     point = trained(music, {"test": [0]})
-    rows = {row.name: row for row in one_step(point, point.build(CPU), music, [0], threshold(0.5), CPU)}
+    rows = {row.name: row for row in one_step(point, point.build(CPU), music, [0], 0.5, CPU).rows}
     roll = music.roll(0)
     copied = np.concatenate([np.zeros_like(roll[:1]), roll[:-1]])
     assert rows["copy the last step"].all == count(copied, roll)
@@ -104,11 +105,11 @@ def test_running_free_hears_only_itself():
     point = trained(music, {"test": [0, 1, 2]})
     network = point.build(CPU)
     settings = {"prime": 6, "length": 8, "threshold": 0.45, "temperature": 0.0, "seed": 0}
-    row, *_ = free_running(point, network, music, [0, 1, 2], CPU, **settings)
+    row, *_ = free_running(point, network, music, [0, 1, 2], CPU, **settings).rows
     assert len(row.songs) == 2  # nine steps are too few
     for song, counts in zip([0, 2], row.songs):
         prime = torch.from_numpy(music.roll(song)[:6].reshape(1, 6, 176)).float()
-        made = generate(network, prime, 8, TARGET, threshold(0.45))[0] > 0.5
+        made = generate(network, prime, 8, TARGET, drawer(point.build_loss(), threshold=0.45))[0] > 0.5
         assert counts == count(made.numpy(), music.roll(song)[6:14].reshape(8, 176))
 
 
@@ -116,9 +117,9 @@ def test_running_free_draws_the_same_whatever_the_batch(monkeypatch):
     music = a_corpus([14] * 5)
     point = trained(music, {})
     settings = {"prime": 6, "length": 8, "threshold": 0.45, "temperature": 1.0, "seed": 3}
-    together = free_running(point, point.build(CPU), music, range(5), CPU, **settings)[0]
+    together = free_running(point, point.build(CPU), music, range(5), CPU, **settings).rows[0]
     monkeypatch.setattr("musicgen_cli.evaluation.BATCH", 2)
-    assert free_running(point, point.build(CPU), music, range(5), CPU, **settings)[0] == together
+    assert free_running(point, point.build(CPU), music, range(5), CPU, **settings).rows[0] == together
 
 
 def test_songs_are_known_again_by_their_content_and_new_ones_count_as_test():
@@ -132,6 +133,6 @@ def test_songs_are_known_again_by_their_content_and_new_ones_count_as_test():
 def test_silence_has_a_high_accuracy_and_no_recall():  # DESIGN 8.6
     music = a_corpus([30])
     point = trained(music, {"test": [0]})
-    rows = {row.name: row for row in one_step(point, point.build(CPU), music, [0], threshold(0.5), CPU)}
+    rows = {row.name: row for row in one_step(point, point.build(CPU), music, [0], 0.5, CPU).rows}
     assert rows["silence"].all.accuracy > 0.9
     assert rows["silence"].all.recall == 0

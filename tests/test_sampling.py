@@ -10,7 +10,9 @@ from musicgen_cli import roll
 from musicgen_cli.dataset import from_steps
 from musicgen_cli.losses import BinaryCrossEntropy, Focal
 from musicgen_cli.models import MODELS
-from musicgen_cli.sampling import TEMPERATURE, generate, playable, random_state, threshold, toss
+from musicgen_cli.sampling import TEMPERATURE, best, drawer, generate, playable, random_state, usual_temperature
+
+HIGH = drawer(BinaryCrossEntropy(), threshold=0.6)
 
 
 def generators(count, seed=0):
@@ -20,7 +22,7 @@ def generators(count, seed=0):
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(3)
-    model = MODELS["poly"][0](176, hidden=16, dense=16)
+    model = MODELS["poly"].network(176, 176, hidden=16, dense=16)
     with torch.no_grad():
         model.head.weight.mul_(20)  # opinions strong enough to tell one step from another
     return model.eval()
@@ -29,24 +31,31 @@ def model():
 def test_temperature_zero_is_the_threshold():
     logits = torch.linspace(-3, 3, 176).expand(2, 176)
     for value in (0.3, 0.5):
-        assert torch.equal(toss(Focal(), value, 0, [])(logits), threshold(value)(logits))
-        cold = toss(Focal(), value, 1e-4, generators(2))(logits)
-        assert (cold != threshold(value)(logits)).sum() <= 2  # what lies on the threshold itself
+        above = best(Focal(), logits, value)
+        assert torch.equal(above, (logits.sigmoid() > value).float())
+        cold = drawer(Focal(), generators(2), threshold=value, temperature=1e-4)(logits, torch.ones(2, 176))
+        frozen = drawer(Focal(), threshold=value)(logits, torch.ones(2, 176))
+        assert torch.equal(frozen, playable(above, torch.ones(2, 176)))
+        assert (cold != frozen).sum() <= 2  # what lies on the threshold itself
 
 
 @pytest.mark.parametrize("loss", [BinaryCrossEntropy(), Focal()])
 def test_an_honest_draw_sets_bits_as_often_as_the_model_expects(loss):
     chances = torch.tensor([0.02, 0.3, 0.9])
     honest = loss.logits(torch.zeros(())).sigmoid().item()  # the output whose calibrated probability is one half
-    draw = toss(loss, honest, 1.0, generators(20_000))
-    drawn = draw(loss.logits(chances.logit()).expand(20_000, 3))
-    torch.testing.assert_close(drawn.mean(0), chances, atol=0.012, rtol=0)
+    draw = drawer(loss, generators(20_000), threshold=honest, temperature=1.0)
+    logits = torch.full((20_000, 88), -20.0)
+    logits[:, :3] = loss.logits(chances.logit())
+    drawn = draw(logits, torch.zeros(20_000, 88))
+    torch.testing.assert_close(drawn.mean(0)[:3], chances, atol=0.012, rtol=0)
 
 
 def test_the_commands_default_is_the_temperature_that_thresholds_are_fitted_for():
     from musicgen_cli.commands.sample import sample  # which must not import torch to know it
 
-    assert inspect.signature(sample).parameters["temperature"].default == TEMPERATURE
+    told = inspect.signature(sample).parameters["temperature"].annotation.__metadata__[0].help
+    assert f"{TEMPERATURE} for bits" in told
+    assert usual_temperature(Focal()) == TEMPERATURE
 
 
 @given(st.integers(0, 1000))
@@ -65,30 +74,30 @@ def test_playable_steps_are_a_roll_that_decoding_leaves_as_it_is(seed):
 @pytest.mark.parametrize("length", [1, 7, 8, 30])
 def test_beyond_its_target_a_model_reads_the_last_steps_again(model, length):
     prime = torch.rand(2, 6, 176, generator=torch.Generator().manual_seed(0)).round()
-    made = generate(model, prime, length, target=8, draw=threshold(0.6))
+    made = generate(model, prime, length, target=8, draw=HIGH)
     assert made.shape == (2, length, 176)
     steps = prime
     for begin in range(0, length, 8):  # the same, chunk by chunk
-        chunk = generate(model, steps[:, -6:], min(8, length - begin), 8, threshold(0.6))
+        chunk = generate(model, steps[:, -6:], min(8, length - begin), 8, HIGH)
         steps = torch.cat([steps, chunk.float()], 1)
     assert torch.equal(made.float(), steps[:, 6:])
 
 
 def test_a_song_depends_on_its_own_seed_and_not_on_its_company(model):
     prime = torch.zeros(4, 6, 176)
-    together = generate(model, prime, 12, 8, toss(Focal(), 0.5, 1.0, generators(4)))
-    alone = generate(model, prime[2:3], 12, 8, toss(Focal(), 0.5, 1.0, generators(1, seed=2)))
+    together = generate(model, prime, 12, 8, drawer(Focal(), generators(4), temperature=1.0))
+    alone = generate(model, prime[2:3], 12, 8, drawer(Focal(), generators(1, seed=2), temperature=1.0))
     assert torch.equal(together[2:3], alone)
     assert not torch.equal(together[1], together[2])
 
 
 def test_what_a_model_hears_is_what_it_played(model):  # DESIGN 8.1: the reference heard zeros at every step
     prime = torch.rand(1, 6, 176, generator=torch.Generator().manual_seed(1)).round()
-    made = generate(model, prime, 8, 8, threshold(0.6))
+    made = generate(model, prime, 8, 8, HIGH)
     state, step = model.encode(prime), prime[:, -1]
     for t in range(8):
         features, state = model.advance(step, state)
-        step = playable(threshold(0.6)(model.head(features)), step)
+        step = HIGH(model.head(features), step)
         assert torch.equal(step, made[:, t].float())
     deaf = model.advance(torch.zeros(1, 176), model.encode(prime))[0]
     assert not torch.allclose(deaf, model.advance(prime[:, -1], model.encode(prime))[0])

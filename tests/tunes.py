@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from musicgen_cli import midi
 from musicgen_cli.score import Score
@@ -30,6 +31,19 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
     "LC_ALL": "C.UTF-8",
     "OMP_NUM_THREADS": "1",
 }
+
+
+def skip_without_bf16() -> None:
+    """Skip a test where the CPU computes no LSTM in bf16."""
+    import torch
+
+    from musicgen_cli.device import check_precision
+    from musicgen_cli.errors import MusicgenError
+
+    try:
+        check_precision(torch.device("cpu"), "bf16")
+    except MusicgenError as error:
+        pytest.skip(str(error))
 
 
 def tune(number: int, voices: int = 0, bars: int = BARS) -> Score:

@@ -1,10 +1,10 @@
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from musicgen_cli.commands.options import Output, Quiet, StepsPerQuarter
+from musicgen_cli.commands.options import Output, Quiet
 from musicgen_cli.commands.watch import progress
 from musicgen_cli.streams import PIPE
 
@@ -19,7 +19,21 @@ def encode(
         Path | None,
         typer.Option(help="Read more names from this file, one a line (or NUL); - is stdin.", allow_dash=True),
     ] = None,
-    steps_per_quarter: StepsPerQuarter = 4,
+    as_: Annotated[
+        Literal["rolls", "words"],
+        typer.Option("--as", help="rolls: bits of keys; words: E-4.G4:2 for a chord and its steps, R:1 for a rest."),
+    ] = "rolls",
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Words of experiment 1: no lengths, no rests, chords as 0.4.7.")
+    ] = False,
+    steps_per_quarter: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=240,
+            help="Grid: 4 is sixteenths, the default; 12 knows triplets too. A plain word lasts a step: 2.",
+        ),
+    ] = None,
     bits: Annotated[int, typer.Option(min=1, max=2, help="Bits of a key: 2, start and continue, or 1, sounds.")] = 2,
     packed: Annotated[bool, typer.Option("--packed", help="Store eight bits a byte, for large collections.")] = False,
     drums: Annotated[bool, typer.Option("--drums", help="Keep the drums, as if they were keys.")] = False,
@@ -35,17 +49,18 @@ def encode(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn MIDI files into one corpus of piano rolls.
+    """Turn MIDI files into one corpus, of piano rolls or of words.
 
     All parts of a file sound together; what is left out is counted on stderr. A file that cannot be read is skipped.
 
     \b
     Examples:
       musicgen encode songs/*.mid -o rolls.npy
+      musicgen encode songs/*.mid --as words -o words.npy
       musicgen encode ~/music --steps-per-quarter 12 -o triplets.npy
       find . -name '*.mid' -print0 | musicgen encode --files-from - -o rolls.npy
     """
-    from musicgen_cli import midi, roll
+    from musicgen_cli import midi, representations, roll, words
     from musicgen_cli.commands.inputs import listed, midi_files, song_name
     from musicgen_cli.corpus import Song, Writer
     from musicgen_cli.errors import MusicgenError
@@ -55,6 +70,12 @@ def encode(
 
     if packed and bits == 1:
         raise typer.BadParameter("--packed stores start and continue bits: leave out --bits 1.")
+    if as_ == "words" and (packed or bits == 1):
+        raise typer.BadParameter("--packed and --bits are of rolls: leave out --as words.")
+    if plain and as_ != "words":
+        raise typer.BadParameter("--plain is a form of words: add --as words.")
+    if as_ == "words" and max_steps and max_steps > MAX_STEPS:
+        raise typer.BadParameter(f"a song of words lasts {MAX_STEPS} steps at most: a smaller --max-steps.")
     paths = [*(files or []), *(listed(files_from) if files_from else [])]
     if not files and files_from is None:
         raise typer.BadParameter("name MIDI files or folders, or --files-from a list.")
@@ -64,22 +85,25 @@ def encode(
 
     strict = strict or (len(paths) == 1 and not paths[0].is_dir())
 
+    form = "plain words" if plain else "words" if as_ == "words" else "sounding keys" if bits == 1 else "rolls"
+    grid = steps_per_quarter or (2 if plain else 4)
+    most = max_steps or MAX_STEPS
     check_target(output, *paths, *([files_from] if files_from else []))
     refuse_suffix(output, ".pt", *midi.SUFFIXES)
     left_out: Counter[str] = Counter()
-    skipped = 0
+    skipped = changed = 0
     with open_output(output) as file:
-        writer = Writer(file, steps_per_quarter)
+        writer = Writer(file, grid)
         for path in progress(list(midi_files(paths)), "encode", quiet):
             try:
                 data = read_bytes(path, limit=midi.MAX_BYTES)
                 with naming(path):
                     score, dropped = midi.read(data, drums=drums, tracks=track or (), programs=program or ())
                     dropped["notes off the 88 keys"] = int((~on_keyboard(score)).sum())
-                    song = quantise(score, steps_per_quarter, max_steps or MAX_STEPS)
-                    if not len(song.notes):
+                    if dropped["notes off the 88 keys"] == len(score.notes):
                         reasons = ", ".join(f"{n} {what} left out" for what, n in (+dropped).items())
                         raise MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))
+                    music = representations.encode(score, form, grid, most)
             except MusicgenError as error:
                 if strict:
                     raise
@@ -87,7 +111,9 @@ def encode(
                 skipped += 1
                 continue
             left_out += dropped
-            music = roll.encode(song, bits)
+            if form == "words":
+                played = words.decode(music, grid).notes
+                changed += int((played != quantise(score, grid, most).notes).any(1).sum())
             writer.add(Song(song_name(path), score.tempo, score.time_signature), roll.pack(music) if packed else music)
         if not writer.songs:
             raise MusicgenError(
@@ -97,5 +123,7 @@ def encode(
 
     lost = [f"{n} {what} left out" for what, n in (+left_out).items()]
     counts = [f"{counted(skipped, 'file')} skipped"] if skipped else []
-    made = f"encoded {counted(len(writer.songs), 'song')}, {counted(writer.offsets[-1], 'step')}"
-    say("; ".join([made, *counts, *lost]), quiet)
+    held = [f"{counted(changed, 'note')} cut or drawn out to the length of their chord"] if changed else []
+    rows = counted(writer.offsets[-1], "step" if as_ == "rolls" else "word")
+    made = f"encoded {counted(len(writer.songs), 'song')}, {rows}"
+    say("; ".join([made, *counts, *lost, *held]), quiet)

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from musicgen_cli import corpus as corpora
-from musicgen_cli import midi, roll
+from musicgen_cli import midi, representations, vocabulary
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.score import quantise
 from musicgen_cli.streams import PIPE, naming, open_input, read_bytes
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
+
+OPTIONS = {"rolls": "", "sounding keys": "--bits 1 ", "words": "--as words ", "plain words": "--as words --plain "}
 
 
 def midi_files(paths: list[Path]) -> Iterator[Path]:
@@ -33,8 +34,14 @@ def listed(path: Path) -> list[Path]:
 
 
 def load_corpus(path: Path) -> corpora.Corpus:
-    with open_input(path, f"musicgen encode FOLDER -o {path}") as file, naming(path):
+    form = "--as words " if "words" in path.name else ""
+    with open_input(path, f"musicgen encode FOLDER {form}-o {path}") as file, naming(path):
         return corpora.load(file)
+
+
+def load_vocabulary(path: Path) -> vocabulary.Vocabulary:
+    with open_input(path, f"musicgen vocab words.npy -o {path}") as file, naming(path):
+        return vocabulary.load(file)
 
 
 def load_checkpoint(path: Path) -> "Checkpoint":
@@ -54,12 +61,13 @@ def kind(file: BinaryIO) -> str:
     return kinds.get(begin[:4], "")
 
 
-def check_grid(music: corpora.Corpus, trained: "Checkpoint") -> None:
+def check_form(music: corpora.Corpus, trained: "Checkpoint") -> None:
     """Refuse a corpus that a model cannot read."""
-    if (music.bits, music.steps_per_quarter) != (trained.bits, trained.steps_per_quarter):
+    if (music.form, music.steps_per_quarter) != (trained.form, trained.steps_per_quarter):
         raise MusicgenError(
-            f"has {music.bits} bits a key and {music.steps_per_quarter} steps per quarter note, the model"
-            f" {trained.bits} and {trained.steps_per_quarter}; encode it with --bits and --steps-per-quarter"
+            f"holds {music.form} at {music.steps_per_quarter} steps per quarter note, the model reads {trained.form}"
+            f" at {trained.steps_per_quarter}: encode it with {OPTIONS[trained.form]}"
+            f"--steps-per-quarter {trained.steps_per_quarter}"
         )
 
 
@@ -68,13 +76,13 @@ def song_name(path: Path) -> str:
     return os.fsencode(path.stem if path != PIPE else "stdin").decode("utf-8", "replace")
 
 
-def music_in(path: Path, steps_per_quarter: int = 4, bits: int = 2) -> corpora.Corpus:
-    """The corpus at `path`, or the MIDI file there as a corpus of one song on this grid."""
+def music_in(path: Path, steps_per_quarter: int = 4, form: str = "rolls") -> corpora.Corpus:
+    """The corpus at `path`, or the MIDI file there as a corpus of one song in this form."""
     with open_input(path) as file, naming(path):
-        return corpora.load(file) if kind(file) == "corpus" else one_song(path, file.read(), steps_per_quarter, bits)
+        return corpora.load(file) if kind(file) == "corpus" else one_song(path, file.read(), steps_per_quarter, form)
 
 
-def one_song(path: Path, data: bytes, steps_per_quarter: int, bits: int = 2) -> corpora.Corpus:
+def one_song(path: Path, data: bytes, steps_per_quarter: int, form: str = "rolls") -> corpora.Corpus:
     score, _ = midi.read(data)
     song = corpora.Song(song_name(path), score.tempo, score.time_signature)
-    return corpora.gather([(song, roll.encode(quantise(score, steps_per_quarter), bits))], steps_per_quarter)
+    return corpora.gather([(song, representations.encode(score, form, steps_per_quarter))], steps_per_quarter)

@@ -19,17 +19,17 @@ Precision = Annotated[
     Literal["fp32", "bf16"], typer.Option("--precision", help="bf16 is faster where the device has it.")
 ]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Where to write; - is stdout.", allow_dash=True)]
-StepsPerQuarter = Annotated[
-    int, typer.Option("--steps-per-quarter", min=1, max=240, help="Grid: 4 is sixteenths, 12 knows triplets too.")
-]
 
 
-def use(device: str, threads: int) -> "torch.device":
-    """The torch device by that name, with that many threads."""
+def use(device: str, threads: int, precision: str = "fp32") -> "torch.device":
+    """The torch device by that name, with that many threads, where it knows that precision."""
     import torch
 
     from musicgen_cli import device as devices
 
     if threads:
         torch.set_num_threads(threads)
-    return devices.device(device)
+    computer = devices.device(device)
+    if precision != "fp32":
+        devices.check_precision(computer, precision)
+    return computer

@@ -1,6 +1,6 @@
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -9,7 +9,6 @@ from musicgen_cli.errors import MusicgenError
 from musicgen_cli.streams import PIPE
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from musicgen_cli.checkpoint import Checkpoint
@@ -37,14 +36,22 @@ def sample(
         bool, typer.Option("--include-prime", help="Write the prime before what follows it.")
     ] = False,
     temperature: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0, max=10, help="How gradual the threshold is: at 0 a hard limit, higher is freer, then random."
+            min=0, max=10, help="0 is the likeliest step, higher is freer. Default: 0.3 for bits (bce, focal), else 1."
         ),
-    ] = 0.3,
+    ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0.01, max=0.99, help="Output at which a bit is set half the time; default: the model's own."),
+        typer.Option(
+            min=0.01, max=0.99, help="bce, focal: output at which a bit is set half the time. Default: fitted."
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="cross-entropy: draw among the so many likeliest words or keys.")
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(min=0.01, max=1, help="cross-entropy: among the likeliest with this share in all.")
     ] = None,
     seed: Annotated[
         int | None,
@@ -81,22 +88,36 @@ def sample(
     from musicgen_cli import midi
     from musicgen_cli.commands.inputs import load_checkpoint
     from musicgen_cli.corpus import Song, Writer
-    from musicgen_cli.dataset import from_steps, pad
+    from musicgen_cli.dataset import pad
     from musicgen_cli.device import autocast, generator
-    from musicgen_cli.sampling import generate, random_state, toss
+    from musicgen_cli.losses import BinaryCrossEntropy
+    from musicgen_cli.representations import is_silent
+    from musicgen_cli.sampling import drawer, generate, random_state, usual_temperature
     from musicgen_cli.score import steps_per_bar
     from musicgen_cli.streams import check_target, counted, refuse_suffix, say
     from musicgen_cli.streams import output as open_output
 
     check_target(output, model, *([prime] if prime else []))
     refuse_suffix(output, ".pt", *midi.SUFFIXES)
-    computer = use(device, threads)
+    computer = use(device, threads, precision)
     trained = load_checkpoint(model)
+    network, loss = trained.build(computer), trained.build_loss()
+    tossing = isinstance(loss, BinaryCrossEntropy)
+    if tossing and (top_k or top_p):
+        raise MusicgenError(
+            f"{model}: sets bits one by one: --top-k and --top-p are for cross-entropy, take --threshold"
+        )
+    if threshold and not tossing:
+        raise MusicgenError(
+            f"{model}: makes one choice a step: --threshold is for bce and focal, take --top-k or --top-p"
+        )
     about, begun = _prime(trained, prime, song, prime_steps, quiet)
     steps = length or (bars or DEFAULT_BARS) * steps_per_bar(about.time_signature, trained.steps_per_quarter)
-    threshold = threshold or trained.threshold
+    settings: dict[str, Any] = {"temperature": usual_temperature(loss) if temperature is None else temperature}
+    settings |= {"threshold": threshold or trained.threshold} if tossing else {}
+    settings |= {name: value for name, value in (("top_k", top_k), ("top_p", top_p)) if value}
     seed = secrets.randbelow(1 << 31) if seed is None else seed
-    how = [f"--length {steps}", f"--temperature {temperature}", f"--threshold {threshold}"]
+    how = [f"--length {steps}", *(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())]
     how += [f"--precision {precision}"] * (precision != "fp32")
     if prime:
         how += [f"--prime {quote(str(prime))} --song {quote(about.name)}"]
@@ -105,26 +126,26 @@ def sample(
         how += [f"--start {start}"]
     made_by = f"{trained.model} with {trained.loss}, {len(trained.history)} epochs, musicgen {trained.musicgen}"
 
-    network, loss = trained.build(computer), trained.build_loss()
-    source = pad(begun, trained.source).to(computer)
+    source = pad(trained.rows(begun), trained.source).to(computer)
+    lasting = trained.lasting(computer)
     at_once = max(1, min(SONGS_AT_ONCE, STEPS_AT_ONCE // steps))
     with open_output(output) as file:
         writer, silent = Writer(file, trained.steps_per_quarter), 0
         for first in range(0, count, at_once):
             seeds = [seed + i for i in range(first, min(first + at_once, count))]
             coins, states = ([generator(computer, own, purpose) for own in seeds] for purpose in range(2))
-            primes = source.expand(len(seeds), -1, -1)
+            primes = source.expand(len(seeds), *source.shape)
             with autocast(computer, precision), torch.inference_mode():
                 state = random_state(network.encode(primes), states) if start == "random" else None
-                draw = toss(loss, threshold, temperature, coins)
-                made = generate(network, primes, steps, trained.target, draw, state)
+                draw = drawer(loss, coins, **settings)
+                made = generate(network, primes, steps, trained.target, draw, state, lasting)
             for own, new in zip(seeds, made):
                 text = f"musicgen sample {quote(str(model))} --seed {own} {' '.join(how)}; {made_by}"
                 name = f"sample-{own - seed + 1:0{len(str(count))}}"
-                roll = from_steps(new)
-                silent += not roll.any()
-                roll = np.concatenate([begun, roll]) if include_prime else roll
-                writer.add(Song(name, about.tempo, about.time_signature, text), roll)
+                music = trained.music(new, steps)
+                silent += is_silent(music)
+                music = np.concatenate([begun, music]) if include_prime else music
+                writer.add(Song(name, about.tempo, about.time_signature, text), music)
         writer.finish()
     if silent:
         say(f"{counted(silent, 'song')} of {count} silent: lower --threshold, raise --temperature, or train longer")
@@ -133,23 +154,30 @@ def sample(
 
 def _prime(
     trained: "Checkpoint", path: Path | None, song: str | None, steps: int | None, quiet: bool
-) -> tuple["Song", "NDArray[np.bool_]"]:
-    """The song to go on from: what is known of it, and its roll on the grid of the model; without one, no steps."""
-    import numpy as np
-
-    from musicgen_cli.commands.inputs import check_grid, music_in
+) -> tuple["Song", "NDArray[Any]"]:
+    """The song to go on from: what is known of it, and its music on the grid of the model; without one, nothing."""
+    from musicgen_cli.commands.inputs import check_form, music_in
     from musicgen_cli.corpus import Song
-    from musicgen_cli.streams import naming, say
+    from musicgen_cli.representations import first
+    from musicgen_cli.streams import counted, naming, say
+    from musicgen_cli.vocabulary import UNKNOWN
 
     if path is None:
-        nothing = np.zeros((0, 88, 2) if trained.bits == 2 else (0, 88), bool)
-        return Song("", trained.tempo, trained.time_signature), nothing
-    music = music_in(path, trained.steps_per_quarter, trained.bits)
+        return Song("", trained.tempo, trained.time_signature), trained.nothing
+    music = music_in(path, trained.steps_per_quarter, trained.form)
     with naming(path):
-        check_grid(music, trained)
+        check_form(music, trained)
         i = music.find(song or "1")
         if not music.lengths[i]:
             raise MusicgenError(f"song {music.songs[i].name!r} is empty")
     if song is None and len(music) > 1:
         say(f"going on from song 1 of {len(music)}, {music.songs[i].name}; --song chooses another", quiet)
-    return music.songs[i], music.roll(i)[:steps]
+    begun = music.roll(i) if music.bits else music[i]
+    begun = first(begun, steps) if steps else begun
+    unknown = 0 if music.bits else int((trained.rows(begun) == UNKNOWN).sum())
+    if unknown:
+        say(
+            f"{counted(unknown, 'word')} of {len(begun)} not in the model's vocabulary: heard as one unknown word",
+            quiet,
+        )
+    return music.songs[i], begun

@@ -95,22 +95,25 @@ def _text(name: str, value: Any) -> str:
 
 
 def _corpus_facts(music: "Corpus") -> dict[str, Any]:
+    import numpy as np
+
     songs = [
         {
             "number": i + 1,
             "name": about.name,
-            "steps": int(music.lengths[i]),
+            "steps" if music.bits else "words": int(music.lengths[i]),
             "tempo": about.tempo,
             "time signature": list(about.time_signature),
             "text": about.text,
         }
         for i, about in enumerate(music.songs)
     ]
-    bits = sum(int(music.roll(i).sum()) for i in range(len(music)))
-    steps = len(music.music)
-    return {
-        "kind": "corpus of piano rolls",
-        "songs": len(music),
+    facts: dict[str, Any] = {"kind": f"corpus of {music.form}", "songs": len(music)}
+    if not music.bits:
+        facts |= {"words": len(music.music), "steps per quarter note": music.steps_per_quarter}
+        return facts | {"distinct words": len(np.unique(music.music)), "the songs": songs}
+    steps, bits = len(music.music), sum(int(music.roll(i).sum()) for i in range(len(music)))
+    return facts | {
         "steps": steps,
         "steps per quarter note": music.steps_per_quarter,
         "bits a key": music.bits,
@@ -130,13 +133,15 @@ def _checkpoint_facts(saved: "Checkpoint") -> dict[str, Any]:
         "weights": sum(weights.numel() for weights in saved.state_dict.values()),
         "loss": {"name": saved.loss, **saved.loss_arguments},
         "steps per quarter note": saved.steps_per_quarter,
-        "bits a key": saved.bits,
+        "form": saved.form,
+        "words": len(saved.words),
         "steps read": saved.source,
         "steps written": saved.target,
         "tempo": saved.tempo,
         "time signature": list(saved.time_signature),
         "split": {side: len(songs) for side, songs in saved.split.items()},
         "epochs": len(saved.history),
+        "seconds": saved.history[-1]["seconds"] if saved.history else 0.0,
         "finished": saved.resume is None,
         "best epoch": best,
         "settings": saved.settings,

@@ -8,36 +8,56 @@ import typer
 from musicgen_cli.commands.options import Device, Precision, Quiet, Seed, Threads, use
 from musicgen_cli.commands.watch import Stop, ending, row, summary, watched, write_log
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.streams import PIPE, check_target, refuse_suffix, say
+from musicgen_cli.streams import PIPE, check_target, counted, refuse_suffix, say
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
     from musicgen_cli.corpus import Corpus
+    from musicgen_cli.material import Material
     from musicgen_cli.training import Training
+    from musicgen_cli.vocabulary import Vocabulary
 
 SIZES = ("hidden", "layers", "dense", "dropout", "dense_dropout")
 LEARNING = (
-    "epochs", "batch_size", "learning_rate", "warmup", "weight_decay", "clip", "teacher_forcing", "forcing_decay",
-    "transpose", "patience", "seed", "precision",
+    "epochs", "batch_size", "optimizer", "learning_rate", "warmup", "weight_decay", "clip", "teacher_forcing",
+    "forcing_decay", "transpose", "patience", "seed", "precision",
 )  # fmt: skip
 SETTINGS = ("model", "loss", "alpha", "gamma", "source", "target", "hop", *SIZES, *LEARNING)
 
 
 def train(
     context: typer.Context,
-    corpus: Annotated[Path, typer.Argument(help="A corpus of rolls.", allow_dash=True)] = Path("rolls.npy"),
+    corpus: Annotated[
+        Path | None,
+        typer.Argument(help="A corpus. Default: rolls.npy; for --model text words.npy.", allow_dash=True),
+    ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("model.pt"),
-    model: Annotated[Literal["poly"], typer.Option(help="poly: encoder-decoder LSTM, many keys at once.")] = "poly",
+    model: Annotated[
+        Literal["text", "next", "seq2seq", "poly"],
+        typer.Option(help="text, next: one LSTM; seq2seq, poly: encoder-decoder. text reads words, the others both."),
+    ] = "poly",
     loss: Annotated[
-        Literal["focal", "bce"] | None, typer.Option(help="Default: the model's own (poly: focal).")
+        Literal["cross-entropy", "bce", "focal"] | None,
+        typer.Option(help="Default: poly on rolls: focal; else cross-entropy: one word, or one key, a step."),
+    ] = None,
+    vocab: Annotated[
+        Path | None, typer.Option(help="The words to know (`musicgen vocab`). Default: those of the training songs.")
     ] = None,
     alpha: Annotated[float, typer.Option(min=0.01, max=0.99, help="focal: weight of the set bits.")] = 0.75,
     gamma: Annotated[float, typer.Option(min=0, max=10, help="focal: how little the easy bits count.")] = 2.0,
     hidden: Annotated[int, typer.Option(min=1, help="Units of each LSTM layer.")] = 512,
-    layers: Annotated[int, typer.Option(min=1, max=16, help="LSTM layers, of encoder and decoder each.")] = 2,
-    dense: Annotated[int, typer.Option(min=1, help="Units between the LSTM and the output.")] = 256,
-    dropout: Annotated[float, typer.Option(min=0, max=0.95, help="Between LSTM layers.")] = 0.2,
-    dense_dropout: Annotated[float, typer.Option(min=0, max=0.95, help="After the dense layer.")] = 0.5,
+    layers: Annotated[
+        int | None, typer.Option(min=1, max=16, help="LSTM layers, of encoder and decoder each. Default: 2; text 3.")
+    ] = None,
+    dense: Annotated[
+        int, typer.Option(min=1, help="Units between the LSTM and the output, and of the embedding of a word.")
+    ] = 256,
+    dropout: Annotated[
+        float | None, typer.Option(min=0, max=0.95, help="Between LSTM layers. Default: 0.2; text 0.3.")
+    ] = None,
+    dense_dropout: Annotated[
+        float | None, typer.Option(min=0, max=0.95, help="After the dense layer. Default: 0.5; text 0.3.")
+    ] = None,
     source: Annotated[int, typer.Option(min=1, help="Steps read before writing: 32 sixteenths are two bars.")] = 32,
     target: Annotated[int, typer.Option(min=1, help="Steps written after each reading.")] = 32,
     hop: Annotated[
@@ -46,20 +66,23 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training songs.")] = 30,
     minutes: Annotated[float, typer.Option(min=0, help="Stop in good order after this long; 0 is never.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows learned from at once.")] = 8,
+    optimizer: Annotated[
+        Literal["adamw", "rmsprop"], typer.Option(help="rmsprop is what the first experiment used.")
+    ] = "adamw",
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", "--lr", min=0, help="Its peak, after the warm-up.")
     ] = 2e-3,
     warmup: Annotated[
         int, typer.Option(min=0, help="Batches until the learning rate's peak; a cosine falls from there.")
     ] = 100,
-    weight_decay: Annotated[float, typer.Option(min=0, help="Of AdamW.")] = 0.01,
+    weight_decay: Annotated[float, typer.Option(min=0, help="How much weights are drawn to 0.")] = 0.01,
     clip: Annotated[float, typer.Option(min=1e-9, help="Largest norm of the gradient.")] = 1.0,
     teacher_forcing: Annotated[
         float | None,
         typer.Option(
             min=0,
             max=1,
-            help="Share of steps that hear the truth, not the model's choice. Default: the model's own (poly: 0.8).",
+            help="Share of steps that hear the truth, not the model's choice. Default: 1; poly 0.8.",
         ),
     ] = None,
     forcing_decay: Annotated[
@@ -97,43 +120,54 @@ def train(
       musicgen train rolls.npy -o small.pt --resume
     """
     from musicgen_cli import checkpoint, midi
-    from musicgen_cli.commands.inputs import load_checkpoint, load_corpus
-    from musicgen_cli.models import MODELS
+    from musicgen_cli.commands.inputs import load_checkpoint, load_corpus, load_vocabulary
+    from musicgen_cli.models import DEFAULTS, MODELS
     from musicgen_cli.streams import naming
     from musicgen_cli.streams import output as open_output
 
     if output == PIPE:
         raise typer.BadParameter("a checkpoint is written after every epoch: -o has to name a file.")
-    if resume and split:
-        raise typer.BadParameter("--resume keeps the split that it began with: leave --split out.")
-    inputs = [corpus, *([split] if split else [])]
+    if resume and (split or vocab):
+        raise typer.BadParameter("--resume keeps the split and the words that it began with: leave them out.")
+    corpus = corpus or Path("words.npy" if model == "text" else "rolls.npy")
+    inputs = [corpus, *([split] if split else []), *([vocab] if vocab else [])]
     check_target(output, *inputs)
     refuse_suffix(output, ".npy", *midi.SUFFIXES)
     if log:
         check_target(log, output, *inputs)
         refuse_suffix(log, ".npy", ".pt", *midi.SUFFIXES)
-    computer = use(device, threads)
-    defaults = MODELS[model][1]
+    computer = use(device, threads, precision)
     settings: dict[str, Any] = {name: context.params[name] for name in SETTINGS}
-    settings["loss"] = loss or defaults["loss"]
-    settings["teacher_forcing"] = defaults["forcing"] if teacher_forcing is None else teacher_forcing
+    for name, usual in (DEFAULTS | MODELS[model].settings).items():
+        settings[name] = usual if settings[name] is None else settings[name]
     settings["hop"] = hop or target
 
     music = load_corpus(corpus)
+    known = load_vocabulary(vocab) if vocab else None
+    with naming(corpus):
+        settings["loss"] = _fitting_loss(model, loss, music)
+        if vocab and music.bits:
+            raise MusicgenError("holds rolls: --vocab is for words")
     saved = load_checkpoint(output) if resume else None
     if saved:
         with naming(output):
             settings = _same_settings(context, saved, settings)
-        sides = _same_songs(music, saved, corpus)
+        sides, known = _same_songs(music, saved, corpus), saved.vocabulary
     else:
         sides = _deal(music, corpus, split)
-    run = _prepare(music, sides, settings, computer, corpus)
+    if not sides["train"]:
+        raise MusicgenError(f"{corpus}: no song is on the training side of the split")
+    with naming(corpus):
+        material = _material(music, sides["train"], settings["transpose"], known)
+    state = saved or _new_checkpoint(music, sides, settings, material)
+    run = _prepare(state, material, sides, computer, corpus)
     if saved and saved.resume:
         run.restore(saved.resume, saved.state_dict)
+    if material.unknown:
+        say(f"{counted(material.unknown, 'word')} of the training songs not in the vocabulary: all one unknown word")
     say(summary(music, sides, run), quiet)
 
     fresh = saved is None and output.exists()
-    state = saved or _new_checkpoint(music, sides, settings, run)
     with Stop(minutes) as stop:
         for epoch in watched(run, stop, quiet):
             if epoch:
@@ -155,6 +189,21 @@ def train(
     say(ending(run, output) if not kept else f"no epoch finished: {output} is what it was", quiet)
     if stop.code:
         raise SystemExit(stop.code)
+
+
+def _fitting_loss(model: str, loss: str | None, music: "Corpus") -> str:
+    """The loss to train a model with on a corpus; refused where the three do not go together."""
+    from musicgen_cli.losses import LOSSES
+    from musicgen_cli.models import MODELS
+    from musicgen_cli.representations import FORMS
+
+    held, own = FORMS[music.form].name, MODELS[model].loss
+    if held not in own:
+        others = " or ".join(f"--model {name}" for name, recipe in MODELS.items() if held in recipe.loss)
+        raise MusicgenError(f"holds {music.form}, and --model {model} reads {' or '.join(own)}: take {others}")
+    if loss and loss not in LOSSES[held]:
+        raise MusicgenError(f"holds {music.form}, and --loss {loss} does not fit: take {' or '.join(LOSSES[held])}")
+    return loss or own[held]
 
 
 def _same_settings(context: typer.Context, saved: "Checkpoint", settings: dict[str, Any]) -> dict[str, Any]:
@@ -195,60 +244,76 @@ def _deal(music: "Corpus", path: Path, split_file: Path | None) -> dict[str, lis
     return sides
 
 
+def _material(music: "Corpus", songs: list[int], furthest: int, vocabulary: "Vocabulary | None") -> "Material":
+    from musicgen_cli.material import of_rolls, of_words
+
+    return of_rolls(music, songs) if music.bits else of_words(music, songs, furthest, vocabulary)
+
+
 def _prepare(
-    music: "Corpus", sides: dict[str, list[int]], settings: dict[str, Any], computer: Any, path: Path
+    state: "Checkpoint", material: "Material", sides: dict[str, list[int]], computer: Any, path: Path
 ) -> "Training":
     import torch
 
     from musicgen_cli.dataset import cover, inside
-    from musicgen_cli.losses import LOSSES, Focal
     from musicgen_cli.models import MODELS
     from musicgen_cli.training import Training
 
-    source, target = settings["source"], settings["target"]
-    if not sides["train"]:
-        raise MusicgenError(f"{path}: no song is on the training side of the split")
-    windows = inside(music, sides["train"], source, target, settings["hop"])
+    settings, steps = state.settings, material.steps
+    windows = inside(steps, sides["train"], state.source, state.target, settings["hop"])
     if not len(windows):
         raise MusicgenError(
-            f"{path}: no training song is as long as a window of {target} steps; try a smaller --target"
+            f"{path}: no training song is as long as a window of {state.target} steps; try a smaller --target"
         )
-    valid = cover(music, sides["valid"], source, target)
-    loss_type = LOSSES[settings["loss"]]
-    loss = loss_type(settings["alpha"], settings["gamma"]) if loss_type is Focal else loss_type()
+    valid = cover(steps, sides["valid"], state.source, state.target)
     torch.manual_seed(settings["seed"])
-    network = MODELS[settings["model"]][0]
-    model = network(**_model_arguments(music, settings))
-    learning = {name: settings[name] for name in LEARNING}
-    return Training(model, loss, windows, valid if len(valid) else None, device=computer, **learning)
-
-
-def _model_arguments(music: "Corpus", settings: dict[str, Any]) -> dict[str, Any]:
-    return {"size": 88 * music.bits, **{name: settings[name] for name in SIZES}}
+    model = MODELS[state.model].network(**state.model_arguments)
+    return Training(
+        model,
+        state.build_loss(),
+        windows,
+        valid if len(valid) else None,
+        material.rates,
+        device=computer,
+        move=material.move,
+        **{name: settings[name] for name in LEARNING},
+    )
 
 
 def _new_checkpoint(
-    music: "Corpus", sides: dict[str, list[int]], settings: dict[str, Any], run: "Training"
+    music: "Corpus", sides: dict[str, list[int]], settings: dict[str, Any], material: "Material"
 ) -> "Checkpoint":
-    from dataclasses import asdict
+    from dataclasses import asdict, fields
 
     from musicgen_cli.checkpoint import Checkpoint
-    from musicgen_cli.dataset import rates
+    from musicgen_cli.losses import LOSSES
+    from musicgen_cli.representations import FORMS
 
     about = [music.songs[i] for i in sides["train"]]
+    loss_type = LOSSES[FORMS[music.form].name][settings["loss"]]
+    known = {"alpha": settings["alpha"], "gamma": settings["gamma"], **material.loss}
+    loss = loss_type(**{field.name: known[field.name] for field in fields(loss_type)})
+    words = material.vocabulary
     return Checkpoint(
         model=settings["model"],
-        model_arguments=_model_arguments(music, settings),
+        model_arguments={
+            "size": material.size,
+            "outputs": loss.outputs(material.size),
+            "ids": words is not None,
+            **{name: settings[name] for name in SIZES},
+        },
         loss=settings["loss"],
-        loss_arguments=asdict(run.loss),
-        bits=music.bits,
+        loss_arguments=asdict(loss),
+        form=music.form,
         steps_per_quarter=music.steps_per_quarter,
         tempo=statistics.median(song.tempo for song in about),
         time_signature=Counter(song.time_signature for song in about).most_common(1)[0][0],
         source=settings["source"],
         target=settings["target"],
-        rates=rates(music, sides["train"]).tolist(),
+        rates=material.rates.tolist(),
         split={side: [music.digest(i) for i in songs] for side, songs in sides.items()},
         settings=settings,
         state_dict={},
+        words=words.words.tolist() if words else [],
+        counts=words.counts.tolist() if words else [],
     )

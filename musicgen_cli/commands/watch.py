@@ -14,12 +14,11 @@ from musicgen_cli.streams import counted, interactive, say, write_bytes
 
 if TYPE_CHECKING:
     from musicgen_cli.corpus import Corpus
-    from musicgen_cli.training import Epoch, Training
+    from musicgen_cli.training import Epoch, Scores, Training
 
-HEAD = (
-    "* the best epoch so far; recall to density on the validation songs",
-    "epoch  train   valid recall  prec.     F1  density/corpus forcing    lr so far",
-)
+HEAD = "* the best epoch so far; {} on the validation songs"
+BITS = ("recall to density", "epoch  train   valid recall  prec.     F1  density/corpus forcing    lr so far")
+WORDS = ("accuracy", "epoch  train   valid accuracy forcing    lr so far")
 
 
 T = TypeVar("T")
@@ -65,8 +64,9 @@ def watched(run: "Training", stop: Stop, quiet: bool) -> Iterator["Epoch | None"
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    for line in HEAD:
-        say(line, quiet)
+    what, head = BITS if run.train.corpus.form else WORDS
+    say(HEAD.format(what), quiet)
+    say(head, quiet)
     event = None
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet or not interactive()) as bar:
         task = bar.add_task("", total=run.epochs * run.batches)
@@ -85,25 +85,36 @@ def row(epoch: "Epoch") -> dict[str, float]:
     values = {"epoch": epoch.number, "forcing": epoch.forcing, "learning_rate": epoch.learning_rate}
     for side, scores in (("train", epoch.train), ("valid", epoch.valid)):
         if scores:
-            counts = scores.counts
-            values |= {
-                f"{side}_loss": scores.loss,
-                f"{side}_recall": counts.recall,
-                f"{side}_precision": counts.precision,
-            }
-            values |= {f"{side}_f1": counts.f1, f"{side}_density": counts.density}
-            values |= {f"{side}_corpus_density": counts.actual / max(counts.bits, 1)}
+            values |= {f"{side}_{name}": value for name, value in _scores(scores).items()}
     return values | {"seconds": round(epoch.seconds, 2), "best": int(epoch.best)}
+
+
+def _scores(scores: "Scores") -> dict[str, float]:
+    counts = scores.counts
+    if scores.of_words:
+        return {"loss": scores.loss, "accuracy": counts.recall}
+    return {
+        "loss": scores.loss,
+        "recall": counts.recall,
+        "precision": counts.precision,
+        "f1": counts.f1,
+        "density": counts.density,
+        "corpus_density": counts.actual / max(counts.bits, 1),
+    }
 
 
 def _line(epoch: "Epoch") -> str:
     scores = epoch.valid or epoch.train
     counts = scores.counts
     valid = f"{epoch.valid.loss:8.4f}" if epoch.valid else "       -"
-    return (
-        f"{epoch.number:4}{'*' if epoch.best else ' '}{epoch.train.loss:7.4f}{valid}"
-        f"{counts.recall:7.3f}{counts.precision:7.3f}{counts.f1:7.3f}"
+    told = (
+        f"{counts.recall:9.3f}"
+        if scores.of_words
+        else f"{counts.recall:7.3f}{counts.precision:7.3f}{counts.f1:7.3f}"
         f"  {counts.density:.4f}/{counts.actual / max(counts.bits, 1):.4f}"
+    )
+    return (
+        f"{epoch.number:4}{'*' if epoch.best else ' '}{epoch.train.loss:7.4f}{valid}{told}"
         f"{epoch.forcing:7.2f}{epoch.learning_rate:9.1e}{epoch.seconds:6.0f}s"
     )
 

@@ -25,25 +25,25 @@ class Dropout(NamedTuple):
 
 
 class SequenceModel(nn.Module):
-    """A model over steps of bits; `head` turns the features of a step, (..., D), into logits (..., size)."""
+    """A model over steps, bits (size) or ids (); `head` turns the features of a step, (..., D), into its logits."""
 
     head: nn.Linear
 
     def expect(self, logits: Tensor) -> None:
-        """Begin with these logits (size) for every step, rather than with even odds for bits that are rarely set."""
+        """Begin with these logits (outputs) for every step, rather than with even odds for what rarely comes."""
         with torch.no_grad():
             self.head.bias.copy_(logits)
 
     def encode(self, source: Tensor, dropout: Dropout | None = None) -> State:
-        """The state after reading source (B, S, size)."""
+        """The state after reading source (B, S, ...), from which decoding begins with the source's last step."""
         raise NotImplementedError
 
     def decode(self, inputs: Tensor, state: State, dropout: Dropout | None = None) -> Tensor:
-        """Features (B, T, D) of the steps that follow each of inputs (B, T, size), in one pass."""
+        """Features (B, T, D) of the steps that follow each of inputs (B, T, ...), in one pass."""
         raise NotImplementedError
 
     def advance(self, step: Tensor, state: State, dropout: Dropout | None = None) -> tuple[Tensor, State]:
-        """Features (B, D) of the step that follows `step` (B, size), and the state to go on from."""
+        """Features (B, D) of the step that follows `step` (B, ...), and the state to go on from."""
         raise NotImplementedError
 
     def draw_dropout(self, batch: int, source: int, target: int, generator: torch.Generator) -> Dropout:
@@ -51,13 +51,13 @@ class SequenceModel(nn.Module):
         raise NotImplementedError
 
 
-Choose = Callable[[int, Tensor, Tensor], Tensor]  # t, features (B, D), previous step (B, size) -> step (B, size)
+Choose = Callable[[int, Tensor, Tensor], Tensor]  # t, features (B, D), previous step (B, ...) -> step (B, ...)
 
 
 def unroll(
     model: SequenceModel, step: Tensor, state: State, length: int, choose: Choose, dropout: Dropout | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Go on for `length` steps after `step` (B, size): features (B, T, D) and steps (B, T, size).
+    """Go on for `length` steps after `step` (B, ...): features (B, T, D) and steps (B, T, ...).
 
     Teacher forcing and sampling differ only in who chooses.
     """

@@ -21,6 +21,8 @@ class Recurrent(nn.Module):
 
     def run(self, inputs: Tensor, state: State, dropout: list[Tensor] | None) -> tuple[Tensor, State]:
         """Outputs (B, T, H) of the last layer over inputs (B, T, size), and the state after them."""
+        if not inputs.shape[1]:
+            return inputs.new_zeros(len(inputs), 0, self.hidden), state
         after = []
         for i, (layer, (hidden, cell)) in enumerate(zip(self.layers, state)):
             if i and dropout:

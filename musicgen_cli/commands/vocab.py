@@ -1,0 +1,69 @@
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from musicgen_cli.commands.options import Json, Output, Quiet
+from musicgen_cli.streams import PIPE
+
+
+def vocab(
+    corpora: Annotated[
+        list[Path] | None, typer.Argument(metavar="CORPORA", help="Corpora of words; - is stdin.", allow_dash=True)
+    ] = None,
+    output: Output = PIPE,
+    min_count: Annotated[int, typer.Option(min=1, help="Leave out words that are met less often.")] = 1,
+    size: Annotated[int | None, typer.Option(min=1, help="Keep only the so many commonest words.")] = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Print what was counted; write only with -o.")] = False,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Count the words of corpora: a vocabulary for `train --vocab`, commonest first.
+
+    \b
+    Examples:
+      musicgen vocab words.npy -o vocab.npy
+      musicgen vocab chorales.npy songs.npy --min-count 2 -o vocab.npy
+      musicgen vocab words.npy --stats
+    """
+    import json
+
+    from musicgen_cli import vocabulary
+    from musicgen_cli.commands.inputs import load_corpus
+    from musicgen_cli.errors import MusicgenError
+    from musicgen_cli.streams import check_target, counted, name_of, refuse_suffix, say, show
+    from musicgen_cli.streams import output as open_output
+
+    paths = corpora or [Path("words.npy")]
+    if paths.count(PIPE) > 1:
+        raise typer.BadParameter("standard input can be read once only.")
+    writing = output != PIPE or not (stats or json_)
+    if writing:
+        check_target(output, *paths)
+        refuse_suffix(output, ".pt", ".mid", ".midi", ".kar")
+    music = []
+    for path in paths:
+        music.append(load_corpus(path))
+        if music[-1].bits or music[-1].form != music[0].form:
+            held, wanted = music[-1].form, "words" if music[0].bits else music[0].form
+            raise MusicgenError(
+                f"{name_of(path)}: holds {held}, not {wanted}; `musicgen encode --as words` makes words"
+            )
+    counted_words = vocabulary.count([each.music for each in music], min_count, size)
+    facts = counted_words.facts()
+    if writing:
+        with open_output(output) as file:
+            vocabulary.save(counted_words, file)
+    if json_:
+        show(json.dumps(facts, indent=2))
+    elif stats:
+        show(
+            "\n".join(
+                f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}"
+                for name, value in facts.items()
+            )
+        )
+    say(
+        f"{counted(facts['words'], 'word')} of {facts['met']} met, {facts['coverage']:.1%} covered",
+        quiet or not writing,
+    )
