@@ -11,47 +11,39 @@ set -- --epochs "${EPOCHS:-60}" --threads 1
 
 [ -e rolls.npy ] || musicgen encode "$songs" -o rolls.npy
 [ -e words.npy ] || musicgen encode "$songs" --as words -o words.npy
-for row in text:words:1 next:rolls:1 seq2seq:rolls:1 poly:rolls:0.3; do
-    IFS=: read -r model form drawn <<ROW
-$row
-ROW
-    [ -e "$model.pt" ] || musicgen train "$form.npy" --model "$model" "$@" --log "$model.csv" -o "$model.pt"
-    musicgen show "$model.pt" --json > "$model.show.json"
-    musicgen eval "$model.pt" "$form.npy" --json > "$model.eval.json"
-    musicgen eval "$model.pt" "$form.npy" --temperature "$drawn" --json > "$model.drawn.json"
+for model in text next seq2seq poly; do
+    [ "$model" = text ] && corpus=words.npy || corpus=rolls.npy
+    [ -e "$model.pt" ] || musicgen train "$corpus" --model "$model" "$@" --log "$model.csv" -o "$model.pt"
+    musicgen eval "$model.pt" "$corpus" --json > "$model.json"
 done
 
 python3 - <<'TABLE'
 import json
 
-
-def read(model, what):
-    with open(f"{model}.{what}.json") as file:
-        return json.load(file)
+MODELS = ("text", "next", "seq2seq", "poly")
 
 
 def scores(row):
     return f"{row['recall']:6.3f}/{row['precision']:.3f}" if row else " " * 12
 
 
-def line(name, nats, one, likeliest, drawn, trained=""):
-    figure = f"{nats:14.2f}" if nats else " " * 14
-    print(f"{name:18}{figure}   {scores(one)}   {scores(likeliest)}   {scores(drawn)}   {trained}")
+def line(name, one, likeliest=None, drawn=None, trained=""):
+    nats = f"{one['nats_per_quarter']:14.2f}" if "nats_per_quarter" in one else " " * 14
+    print(f"{name:20}{nats}   {scores(one)}   {scores(likeliest)}   {scores(drawn)}   {trained}".rstrip())
 
 
-print("Recall / precision of bits, running free over what comes after the prime, by the likeliest step or drawn")
-print("                  nats/quarter   a step ahead   likeliest      drawn          best epoch, seconds")
-for model in ("text", "next", "seq2seq", "poly"):
-    facts, (ahead, *others) = read(model, "show"), read(model, "eval")["one_step"]
-    free, drawn = (next(iter(read(model, what)["free_running"]), None) for what in ("eval", "drawn"))
-    trained = f"{facts['best epoch']['epoch']} of {facts['epochs']}, {facts['seconds']:.0f}"
-    line(model, ahead["nats_per_quarter"], ahead, free, drawn, trained)
-    if model == "text":
+print("                                    recall / precision of bits                    training")
+print("                    nats/quarter   a step ahead   free:likeliest   free:drawn   best epoch, seconds")
+for model in MODELS:
+    with open(f"{model}.json") as file:
+        facts = json.load(file)
+    ahead, *others = facts["one_step"]
+    free = {row["name"]: row for row in facts["free_running"]}
+    trained = "{best_epoch} of {epochs}, {seconds:.0f}".format(**facts["trained"])
+    line(model, ahead, free.get("model"), free.get("model, drawn"), trained)
+    if model in (MODELS[0], MODELS[-1]):
         for row in others:
-            line(f"  {row['name']}", row.get("nats_per_quarter"), row, None, None)
-free = {row["name"]: row for row in read("poly", "eval")["free_running"]}
-for row in others:
-    line(f"  {row['name']}", None, row, free.get(row["name"]), None)
-print("text is judged a word ahead, by the notes and lengths of its words; its rolls hold no note beyond its chord.")
-print("next and seq2seq choose one key a step: their nats take that choice for a probability of every key.")
+            line(f"  {row['name']}", row, free.get(row["name"]))
+print("text is judged a word ahead, by the bits of its words, which hold no note beyond its chord;")
+print("next and seq2seq name one key a step: their nats take it for a probability of every key.")
 TABLE

@@ -57,6 +57,13 @@ class Checkpoint:
     def build_loss(self) -> Loss:
         return LOSSES[FORMS[self.form].name][self.loss](**self.loss_arguments)
 
+    @property
+    def progress(self) -> dict[str, float]:
+        """How far it was trained: epochs, the best of them, seconds."""
+        best = [row["epoch"] for row in self.history if row["best"]]
+        seconds = [row["seconds"] for row in self.history]
+        return {"epochs": len(self.history), "best_epoch": max(best, default=0), "seconds": max(seconds, default=0)}
+
     @cached_property
     def vocabulary(self) -> Vocabulary | None:
         """Where it reads words, those that it knows."""

@@ -234,26 +234,29 @@ def free_running(
     prime: int,
     length: int,
     threshold: float,
-    temperature: float,
+    temperatures: dict[str, float],
     seed: int,
 ) -> Report | None:
     """`length` steps after the first `prime` steps of each song that is long enough, against what came there.
 
     None where no song is that long; song n of them is drawn from seed + n. Words are compared by the rolls they make.
+    temperatures: by the names of the model's rows
     """
     rolls = {i: roll[: prime + length] for i in songs if len(roll := corpus.roll(i)) >= prime + length}
     if not rolls:
         return None
     read = [pad(checkpoint.rows(first(corpus[i], prime)), checkpoint.source) for i in rolls]
-    made: list[NDArray[np.bool_]] = []
-    lasting = checkpoint.lasting(device)
-    for begin in range(0, len(read), BATCH):
-        primes = torch.stack(read[begin : begin + BATCH])
-        coins = [generator(device, seed + begin + n) for n in range(len(primes))]
-        draw = drawer(checkpoint.build_loss(), coins, threshold=threshold, temperature=temperature)
-        new = generate(model, primes.to(device), length, checkpoint.target, draw, lasting=lasting)
-        made += [as_roll(checkpoint.music(song, length)) for song in new]
-    rows = [Row("model", [count(new, roll[prime:]) for new, roll in zip(made, rolls.values())])]
+    loss, lasting = checkpoint.build_loss(), checkpoint.lasting(device)
+    rows = []
+    for name, temperature in temperatures.items():
+        made: list[NDArray[np.bool_]] = []
+        for begin in range(0, len(read), BATCH):
+            primes = torch.stack(read[begin : begin + BATCH]).to(device)
+            coins = [generator(device, seed + begin + n) for n in range(len(primes))]
+            draw = drawer(loss, coins, threshold=threshold, temperature=temperature)
+            new = generate(model, primes, length, checkpoint.target, draw, lasting=lasting)
+            made += [as_roll(checkpoint.music(song, length)) for song in new]
+        rows.append(Row(name, [count(new, roll[prime:]) for new, roll in zip(made, rolls.values())]))
     for name, guess in baselines(checkpoint).items():
         rows.append(Row(name, [_running(guess, roll, prime) for roll in rolls.values()]))
     steps = length * len(rolls)

@@ -16,6 +16,7 @@ from musicgen_cli.errors import MusicgenError
 
 START, UNKNOWN = 0, 1  # START, before the first word of a song, is 0 as the silence before a roll is
 SPECIALS = ("<start>", "<unknown>")
+HEAD = 4096 + 2 * 4 * 1024  # bytes: a header and two words
 LETTERS = 0x110000  # that a word could be written with
 
 
@@ -118,6 +119,13 @@ def save(vocabulary: Vocabulary, file: BinaryIO) -> None:
     """Two arrays one after the other: words <U (V,), counts int64 (V,)."""
     write_array(vocabulary.words, file)
     write_array(vocabulary.counts, file)
+
+
+def is_one(file: BinaryIO) -> bool:
+    """Whether a seekable .npy file begins as a vocabulary does; reads no further than that."""
+    begin = file.read(HEAD)
+    file.seek(0)
+    return all(word.encode("utf-32-le") in begin for word in SPECIALS)
 
 
 def load(file: BinaryIO) -> Vocabulary:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,3 +108,10 @@ def test_help_waits_for_no_heavy_import():
     loaded = set(json.loads(done.stdout))
     assert "musicgen_cli.commands.encode" in loaded
     assert not loaded & {"torch", "rich", "music21", "symusic", "matplotlib"}
+
+
+def test_every_mistake_of_the_reference_has_a_test_that_names_it():
+    """DESIGN section 8 lists eleven of them."""
+    tests = "".join(path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("test_*.py")))
+    named = set(map(int, re.findall(r"DESIGN 8\.(\d+)", tests))) | set(map(int, re.findall(r"and 8\.(\d+)", tests)))
+    assert named == set(range(1, 12))

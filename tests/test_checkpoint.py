@@ -1,6 +1,7 @@
 import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -51,6 +52,31 @@ def test_a_checkpoint_is_plain_values_and_tensors(trained):  # DESIGN 8.11: the 
     values = torch.load(io.BytesIO(saved(trained)), weights_only=True)
     assert values["format"] == "musicgen-checkpoint"
     assert values["model"] == "poly"
+
+
+def test_a_checkpoint_carries_its_vocabulary(trained):  # DESIGN 8.11: the reference counted it anew for sampling
+    listed, counts = ["<start>", "<unknown>", "C4:2", "R:1"], [0, 3, 2, 1]
+    sizes = {**SIZES, "size": 4, "outputs": 4, "ids": True}
+    weights = MODELS["text"].network(**sizes).state_dict()
+    said = replace(
+        trained, model="text", model_arguments=sizes, loss="cross-entropy", loss_arguments={"unseen": 0.1},
+        form="words", rates=[0.25] * 4, state_dict=weights, words=listed, counts=counts,
+    )  # fmt: skip
+    loaded = checkpoint.load(io.BytesIO(saved(said)))
+    assert loaded.vocabulary.ids(np.array(["R:1", "C4:2", "E4:1"])).tolist() == [3, 2, 1]
+    assert loaded.lasting(torch.device("cpu")).tolist() == [0, 0, 2, 1]
+    assert loaded.music(torch.tensor([2, 3, 2]), 4).tolist() == ["C4:2", "R:1", "C4:1"]
+    assert (trained.vocabulary, trained.lasting(torch.device("cpu"))) == (None, None)
+    with pytest.raises(MusicgenError, match="damaged"):
+        checkpoint.load(io.BytesIO(saved(replace(said, counts=counts[:-1]))))
+
+
+def test_a_checkpoint_of_an_older_format_is_to_be_trained_again(trained, monkeypatch):
+    monkeypatch.setattr("musicgen_cli.checkpoint.VERSION", 1)
+    old = saved(trained)
+    monkeypatch.undo()
+    with pytest.raises(MusicgenError, match="older musicgen; train it again"):
+        checkpoint.load(io.BytesIO(old))
 
 
 def test_the_same_checkpoint_is_the_same_bytes(trained):

@@ -1,6 +1,7 @@
 import io
 import json
 import random
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgen_cli import roll
-from musicgen_cli.corpus import Corpus, Song, Writer, gather, load, save
+from musicgen_cli import roll, words
+from musicgen_cli.corpus import CHUNK, Corpus, Song, Writer, gather, load, save
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.score import Score
-from tests.strategies import drawn, metres, rolls, tempos
+from musicgen_cli.representations import encode
+from musicgen_cli.score import PITCH, Score
+from musicgen_cli.split import split
+from tests.strategies import drawn, metres, quantised, rolls, tempos
+from tests.tunes import tune
 
 FIRST = drawn("G4 #-#-\nC4 #---")
 SECOND = drawn("A4 ..#---\nF4 ##....")
@@ -325,3 +329,211 @@ def test_damaged_headers_and_texts_load_or_are_refused_and_nothing_else():
         except MusicgenError:
             refused += 1
     assert refused > 500
+
+
+# --- words ---
+
+CHORALE = np.array(["E-4.G4.B-4:2", "R:1", "C4:12"])
+ECHO = np.array(["C4:1", "R:2"])
+lines = st.lists(st.text(max_size=6), max_size=6).map(lambda line: np.array(line, np.str_))
+
+
+def of_tunes(form: str, numbers: range = range(1, 25)) -> Corpus:
+    """Tunes, and the first of them once more, higher."""
+    scores = [tune(number) for number in numbers]
+    higher = Score(scores[0].notes + np.eye(3, dtype=int)[PITCH] * 3, 4, scores[0].length)
+    music = [encode(score, form.replace("packed", "rolls"), 4) for score in [*scores, higher]]
+    return gather([(Song(str(i)), roll.pack(song) if form == "packed" else song) for i, song in enumerate(music)])
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(songs, lines), min_size=1, max_size=4), st.integers(1, 240))
+def test_load_undoes_save_of_words_in_memory_and_on_disk(parts, grid):
+    corpus = gather(parts, grid)
+    assert same(load(io.BytesIO(saved(corpus))), corpus)
+    with tempfile.TemporaryFile() as file:
+        save(corpus, file)
+        loaded = load(file)
+        assert isinstance(loaded.music, np.memmap) == (len(corpus.music) > 0)
+        assert same(loaded, corpus)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(songs, lines), min_size=1, max_size=5), st.sampled_from([1, 2, 3, CHUNK]))
+def test_words_that_get_wider_song_by_song_are_written_as_at_once(parts, chunk):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("musicgen_cli.corpus.CHUNK", chunk)
+        file = io.BytesIO()
+        writer = Writer(file, 4)
+        for song, line in parts:
+            writer.add(song, line)
+        writer.finish()
+        assert file.getvalue() == saved(gather(parts))
+        assert same(load(file), gather(parts))
+
+
+@pytest.mark.parametrize("chunk", [1, 4, CHUNK])
+def test_words_get_wider_again_and_again(chunk, monkeypatch):
+    monkeypatch.setattr("musicgen_cli.corpus.CHUNK", chunk)
+    parts = [np.array(["", "C4", "E-4.G4:2"[:width], "R:1"]) for width in range(9)]
+    with tempfile.TemporaryFile() as file:
+        writer = Writer(file, 4)
+        for line in parts:
+            writer.add(Song(), line)
+        writer.finish()
+        assert load(file).music.tolist() == np.concatenate(parts).tolist()
+
+
+def test_about_says_words_whatever_their_form():
+    for form in ("words", "plain words"):
+        file = io.BytesIO(saved(gather([(SONGS[0], encode(tune(1), form, 4))], 4)))
+        music, offsets, about = np.load(file), np.load(file), json.loads(np.load(file).item())
+        assert (music.dtype.kind, offsets.tolist()) == ("U", [0, len(music)])
+        assert about["representation"] == "words"
+        assert load(file).form == form
+
+
+def test_numpy_loads_the_words_alone_memory_mapped_too(tmp_path):
+    path = tmp_path / "words.npy"
+    path.write_bytes(saved(gather([(SONGS[0], CHORALE), (SONGS[1], ECHO)])))
+    for mode in (None, "r"):
+        assert np.load(path, mmap_mode=mode).tolist() == [*CHORALE, *ECHO]
+
+
+@pytest.mark.parametrize(
+    ("line", "form"), [(CHORALE, "words"), (np.array(["C4", "0.4.7"]), "plain words"), (CHORALE[:0], "words")]
+)
+def test_a_bare_line_of_words_is_a_corpus_of_one_song(line, form, tmp_path):
+    path = tmp_path / "own.npy"
+    np.save(path, line)
+    with path.open("rb") as file:
+        loaded = load(file)
+    assert same(loaded, gather([(Song(), line)], steps_per_quarter=4))
+    assert (loaded.form, loaded.bits, loaded.packed, len(loaded)) == (form, 0, False, 1)
+
+
+def test_the_form_of_a_corpus_is_that_of_its_music():
+    assert {form: of_tunes(form, range(1, 3)).form for form in ("rolls", "sounding keys", "words", "plain words")} == {
+        form: form for form in ("rolls", "sounding keys", "words", "plain words")
+    }
+    assert of_tunes("packed", range(1, 3)).form == "rolls"
+    assert gather([(Song(), np.array(["C4", "D4"])), (Song(), ECHO)]).form == "words"  # one length is enough
+
+
+def test_a_song_of_words_is_a_score_with_its_own_tempo_and_metre():
+    corpus = gather([(SONGS[0], CHORALE), (SONGS[1], ECHO)], 12)
+    assert corpus.score(0) == Score([[0, 2, 63], [0, 2, 67], [0, 2, 70], [3, 15, 60]], 12, 15, 72.5, (3, 4))
+    assert corpus.score(1) == Score([[0, 1, 60]], 12, 3, 120.0, (12, 8))
+    assert np.array_equal(corpus.roll(1), drawn("C4 #.."))
+    assert corpus.lengths.tolist() == [3, 2]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_words_of_either_byte_order_are_the_same_words(order, tmp_path):
+    stored = CHORALE.astype(CHORALE.dtype.newbyteorder(order))
+    path = tmp_path / "own.npy"
+    np.save(path, stored)
+    with path.open("rb") as file:
+        on_disk = load(file)
+    for loaded in (on_disk, load(io.BytesIO(arrays(stored)))):
+        assert loaded.music.dtype == stored.dtype
+        assert loaded.form == "words"
+        assert loaded.score(0) == gather([(Song(), CHORALE)]).score(0)
+        assert same(load(io.BytesIO(saved(loaded))), loaded)
+
+
+@pytest.mark.parametrize(("first", "second"), [("<", ">"), (">", "<"), (">", ">")])
+@pytest.mark.parametrize("parts", [(CHORALE, ECHO), (ECHO, CHORALE)])
+def test_words_of_both_byte_orders_are_written_into_one_corpus(first, second, parts):
+    file = io.BytesIO()
+    writer = Writer(file, 4)
+    for order, line in zip((first, second), parts):
+        writer.add(Song(), line.astype(line.dtype.newbyteorder(order)))
+    writer.finish()
+    assert load(file).music.tolist() == np.concatenate(parts).tolist()
+
+
+@pytest.mark.parametrize("dtype", ["<U0", ">U0"])
+@pytest.mark.parametrize("shape", ["(0,)", "(3,)", f"({10**15},)"])
+def test_words_without_letters_are_refused_before_anything_is_allocated(dtype, shape, tmp_path):
+    path = tmp_path / "own.npy"
+    path.write_bytes(header(shaped(shape, dtype)))
+    with path.open("rb") as file, pytest.raises(MusicgenError, match="nor words"):
+        load(file)
+    with pytest.raises(MusicgenError, match="nor words"):
+        load(io.BytesIO(path.read_bytes()))
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("chunk", [1, 3, CHUNK])
+@pytest.mark.parametrize("place", [0, 11, 3 * 12 + 5, 5 * 12 - 1])
+def test_a_letter_that_is_none_is_refused_wherever_it_is(order, chunk, place, monkeypatch, tmp_path):
+    monkeypatch.setattr("musicgen_cli.corpus.CHUNK", chunk)
+    line = np.concatenate([CHORALE, ECHO])
+    assert line.dtype == "<U12"
+    data = bytearray(arrays(line.astype({"little": "<U12", "big": ">U12"}[order])))
+    begin = len(data) - 4 * 12 * 5 + 4 * place
+    data[begin : begin + 4] = (0x10FFFF).to_bytes(4, order)
+    load(io.BytesIO(bytes(data)))  # the last that there is
+    data[begin : begin + 4] = (0x110000).to_bytes(4, order)
+    path = tmp_path / "own.npy"
+    path.write_bytes(data)
+    with path.open("rb") as file, pytest.raises(MusicgenError, match="a letter of its words is none"):
+        load(file)
+    with pytest.raises(MusicgenError, match="a letter of its words is none"):
+        load(io.BytesIO(bytes(data)))
+
+
+def test_words_that_say_they_are_rolls_are_refused():
+    data = saved(gather([(Song(), ECHO)])).replace(b'"representation": "words"', b'"representation": "roll" ')
+    with pytest.raises(MusicgenError, match="it says 'roll' and holds words"):
+        load(io.BytesIO(data))
+
+
+def test_a_corpus_of_words_cut_short_anywhere_is_refused():
+    corpus = gather([(SONGS[0], CHORALE), (SONGS[1], ECHO)])
+    data = saved(corpus)
+    for cut in set(range(len(data))) - {len(arrays(corpus.music))}:
+        with pytest.raises(MusicgenError, match=r"cut short|is empty|no \.npy file"):
+            load(io.BytesIO(data[:cut]))
+
+
+# --- the same song as rolls and as words ---
+
+
+def test_a_song_bears_one_name_as_rolls_packed_rolls_and_words():
+    digests = {form: [of_tunes(form).digest(i) for i in range(25)] for form in ("rolls", "packed", "words")}
+    assert digests["rolls"] == digests["packed"] == digests["words"]
+    assert len(set(digests["words"])) == 25
+
+
+@given(quantised())
+def test_any_song_bears_one_name_as_rolls_and_as_words(score):
+    as_rolls, as_words = (gather([(Song(), FORM(score))]) for FORM in (roll.encode, words.encode))
+    assert as_rolls.digest(0) == as_words.digest(0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ["C4:2", "E4:2", "R:1", "G4:4"],  # another key
+        ["C4:1", "E4:3", "R:1", "C4:4"],  # another onset
+        ["C4:4", "R:1", "C4:4"],  # one note less
+        ["C4.E4:2", "E4:2", "R:1", "C4:4"],  # one more
+        ["C4:2", "E4:2", "R:1", "C4:5"],  # another end
+        ["R:1", "C4:2", "E4:2", "R:1", "C4:4"],  # a rest before
+    ],
+)
+def test_another_song_bears_another_name(other):
+    song = np.array(["C4:2", "E4:2", "R:1", "C4:4"])
+    corpus = gather([(Song(), song), (Song(), np.array(other)), (Song(), np.array(["C4:1", "R:1", "E4:3", "C4:4"]))])
+    assert corpus.digest(0) != corpus.digest(1)
+    assert corpus.digest(0) == corpus.digest(2)  # notes begin when they did, whatever is held
+
+
+def test_songs_are_dealt_alike_as_rolls_packed_rolls_and_words():
+    sides = split(of_tunes("rolls"))
+    assert sides == split(of_tunes("packed")) == split(of_tunes("words"))
+    assert {side: len(songs) for side, songs in sides.items()} == {"train": 21, "valid": 2, "test": 2}
+    (together,) = [songs for songs in sides.values() if 0 in songs]
+    assert 24 in together

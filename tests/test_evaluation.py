@@ -1,14 +1,19 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from musicgen_cli import corpus
+from musicgen_cli import corpus, roll, words
 from musicgen_cli.checkpoint import Checkpoint
 from musicgen_cli.corpus import Song
-from musicgen_cli.evaluation import baselines, choose_songs, free_running, one_step
-from musicgen_cli.metrics import count
+from musicgen_cli.dataset import pad
+from musicgen_cli.evaluation import _compare, baselines, choose_songs, free_running, one_step
+from musicgen_cli.material import of_words
+from musicgen_cli.metrics import Counts, count
 from musicgen_cli.models import MODELS
 from musicgen_cli.sampling import drawer, generate
+from musicgen_cli.vocabulary import UNKNOWN, spelling
 
 CPU = torch.device("cpu")
 SOURCE, TARGET = 6, 5
@@ -104,7 +109,7 @@ def test_running_free_hears_only_itself():
     music = a_corpus([20, 9, 14])
     point = trained(music, {"test": [0, 1, 2]})
     network = point.build(CPU)
-    settings = {"prime": 6, "length": 8, "threshold": 0.45, "temperature": 0.0, "seed": 0}
+    settings = {"prime": 6, "length": 8, "threshold": 0.45, "temperatures": {"model": 0.0}, "seed": 0}
     row, *_ = free_running(point, network, music, [0, 1, 2], CPU, **settings).rows
     assert len(row.songs) == 2  # nine steps are too few
     for song, counts in zip([0, 2], row.songs):
@@ -116,7 +121,7 @@ def test_running_free_hears_only_itself():
 def test_running_free_draws_the_same_whatever_the_batch(monkeypatch):
     music = a_corpus([14] * 5)
     point = trained(music, {})
-    settings = {"prime": 6, "length": 8, "threshold": 0.45, "temperature": 1.0, "seed": 3}
+    settings = {"prime": 6, "length": 8, "threshold": 0.45, "temperatures": {"model": 1.0}, "seed": 3}
     together = free_running(point, point.build(CPU), music, range(5), CPU, **settings).rows[0]
     monkeypatch.setattr("musicgen_cli.evaluation.BATCH", 2)
     assert free_running(point, point.build(CPU), music, range(5), CPU, **settings).rows[0] == together
@@ -136,3 +141,115 @@ def test_silence_has_a_high_accuracy_and_no_recall():  # DESIGN 8.6
     rows = {row.name: row for row in one_step(point, point.build(CPU), music, [0], 0.5, CPU).rows}
     assert rows["silence"].all.accuracy > 0.9
     assert rows["silence"].all.recall == 0
+
+
+def test_nats_are_given_per_step_note_and_quarter_note():
+    music = a_corpus([9, 7])
+    point = trained(music, {"test": [0, 1]})
+    report = one_step(point, point.build(CPU), music, [0, 1], 0.5, CPU)
+    nats, notes = report.nats(report.rows[0]), sum(len(music.score(i).notes) for i in range(2))
+    assert nats["nats_per_step"] * 16 == pytest.approx(nats["nats_per_quarter"] * 16 / 4)
+    assert nats["nats_per_step"] * 16 == pytest.approx(nats["nats_per_note"] * notes)
+    assert report.nats(report.rows[1]) == {}  # silence has no likelihood
+
+
+# -- words
+
+TUNES = [
+    ["C4.E4:2", "G4:1", "R:1", "C4.E4:2", "A4:2", "G4:4"],
+    ["G4:1", "C4.E4:2", "R:1", "F4.A4:2", "G4:4"],
+    ["C4.E4:2", "B-3:2", "G4:1", "C4.E4:2"],
+]
+
+
+def words_corpus(tunes=TUNES):
+    return corpus.gather([(Song(str(i)), np.array(tune)) for i, tune in enumerate(tunes)])
+
+
+def trained_on_words(music, train=(0, 1), model="text"):
+    torch.manual_seed(0)
+    material = of_words(music, list(train), furthest=0)
+    sizes = {"size": material.size, "outputs": material.size, "ids": True, "hidden": 6, "dense": 5, "layers": 1}
+    split = {"train": [music.digest(i) for i in train], "valid": [], "test": []}
+    return Checkpoint(
+        model, sizes, "cross-entropy", material.loss, "words", 4, 120.0, (4, 4), 3, 2, material.rates.tolist(), split,
+        {"epochs": 1}, MODELS[model].network(**sizes).state_dict(),
+        words=material.vocabulary.words.tolist(), counts=material.vocabulary.counts.tolist(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["text", "seq2seq"])
+def test_words_are_judged_one_by_one_as_by_hand(model):
+    music = words_corpus()
+    point = trained_on_words(music, model=model)
+    network, loss, known = point.build(CPU), point.build_loss(), point.vocabulary
+    ids = torch.from_numpy(known.ids(music[2]).astype(np.int64))
+    assert ids.tolist().count(UNKNOWN) == 1  # B-3:2
+    padded = torch.cat([torch.zeros(3, dtype=torch.int64), ids])
+    nats, right = 0.0, 0
+    with torch.no_grad():
+        for t in range(4):
+            begin = t - t % 2  # the model reads again at each target's beginning
+            state = network.encode(padded[None, begin : begin + 3])
+            for u in range(begin, t + 1):
+                features, state = network.advance(padded[None, 3 + u - 1], state)
+            logits = network.head(features)[0]
+            share = logits[2:].softmax(0) * (1 - loss.unseen)
+            nats -= math.log(loss.unseen if ids[t] == UNKNOWN else share[ids[t] - 2].item())
+            right += int(share.argmax() + 2 == ids[t])
+    report = one_step(point, network, music, [2], 0.5, CPU)
+    row = report.rows[0]
+    assert row.loss == pytest.approx(nats / 4, rel=1e-5)
+    assert row.nats == pytest.approx(nats + spelling(np.array(["B-3:2"]), known.words[2:])[0], rel=1e-5)
+    assert (row.accuracy, report.unknown, report.steps, report.notes) == (right / 4, 1, 4, 6)
+    found = report.nats(row)
+    assert found["nats_per_quarter"] == pytest.approx(row.nats / (7 / 4))
+    assert found["perplexity"] == pytest.approx(np.exp(row.nats / 4))
+
+
+def test_words_stand_beside_the_unigram_and_the_last_word():
+    music = words_corpus()
+    point = trained_on_words(music)
+    report = one_step(point, point.build(CPU), music, [0, 2], 0.5, CPU)
+    assert [row.name for row in report.rows] == ["model", "unigram", "copy the last word"]
+    _, unigram, copied = report.rows
+    rates = np.array(point.rates)
+    share = dict(zip(point.words, (1 - point.loss_arguments["unseen"]) * rates / rates[2:].sum()))
+    came = TUNES[0] + [word for word in TUNES[2] if word != "B-3:2"]
+    new = np.log(point.loss_arguments["unseen"]) - spelling(np.array(["B-3:2"]), np.array(point.words[2:]))[0]
+    assert unigram.nats == pytest.approx(-sum(np.log(share[word]) for word in came) - new)
+    commonest = max(point.words[2:], key=share.__getitem__)
+    assert unigram.accuracy == sum(word == commonest for word in TUNES[0] + TUNES[2]) / 10
+    assert (copied.nats, copied.accuracy) == (None, 0)
+
+
+def test_a_word_said_is_compared_with_the_one_that_came_bit_by_bit():
+    said, came = np.array(["C4.E4:3", "R:2", "G4:1"]), np.array(["C4.G4:2", "C4:2", "G4:1"])
+    by_hand = Counts()
+    for one, other in zip(said, came):
+        rolls = [roll.encode(words.decode([word], 4)) for word in (one, other)]
+        longest = max(map(len, rolls))
+        padded = [np.concatenate([bits, np.zeros((longest - len(bits), 88, 2), bool)]) for bits in rolls]
+        by_hand += count(*padded)
+    assert _compare(said, came) == by_hand
+
+
+def test_words_running_free_hear_only_themselves_and_are_judged_as_rolls():
+    music = words_corpus([TUNES[0] * 3, TUNES[2]])
+    point = trained_on_words(music, train=(0,))
+    network = point.build(CPU)
+    report = free_running(
+        point, network, music, [0, 1], CPU, prime=7, length=10, threshold=0.5, temperatures={"model": 0.0}, seed=0
+    )
+    assert len(report.rows[0].songs) == 1  # the other is too short
+    prime = pad(point.vocabulary.ids(words.cut(music[0], 7)), 3)[None]
+    made = generate(network, prime, 10, 2, drawer(point.build_loss()), lasting=point.lasting(CPU))[0]
+    spelt = words.cut(point.vocabulary.words[made.numpy()], 10)
+    assert report.rows[0].all == count(roll.encode(words.decode(spelt, 4)), music.roll(0)[7:17])
+    assert [row.name for row in report.rows[1:]] == [*baselines(point)]
+
+
+def test_the_commonest_keys_of_words_are_those_that_sound_longest():
+    music = words_corpus([["C4:8", "E4:4", "G4:2", "C5:2", "D4:1", "D4:1", "D4:1", "F4:1"]])
+    guess = baselines(trained_on_words(music, train=(0,)))["4 commonest keys"](np.zeros((1, 88, 2), bool))
+    assert [key + 21 for key in np.flatnonzero(guess[0, :, 1])] == [60, 62, 64, 67]

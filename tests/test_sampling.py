@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from musicgen_cli import roll
 from musicgen_cli.dataset import from_steps
-from musicgen_cli.losses import BinaryCrossEntropy, Focal
+from musicgen_cli.losses import BinaryCrossEntropy, Focal, KeyCrossEntropy, WordCrossEntropy
 from musicgen_cli.models import MODELS
 from musicgen_cli.sampling import TEMPERATURE, best, drawer, generate, playable, random_state, usual_temperature
+from musicgen_cli.vocabulary import UNKNOWN
 
 HIGH = drawer(BinaryCrossEntropy(), threshold=0.6)
 
@@ -110,3 +111,107 @@ def test_a_random_state_is_a_song_of_its_own(model):
     assert hidden.abs().max() < 1
     again = random_state(model.encode(torch.zeros(1, 4, 176)), generators(1, seed=1))
     assert torch.equal(again[0][0][0], hidden[1])
+
+
+# -- one choice a step
+
+ANSWERS = torch.tensor([9.0, 9.0, 2.0, 1.0, 0.0, -1.0])  # two specials, which nobody may say; four words
+SHARES = ANSWERS[2:].softmax(0)
+
+
+def words_drawn(count=8000, **settings):
+    draw = drawer(WordCrossEntropy(0.1), generators(count), **{"temperature": 1.0, **settings})
+    return draw(ANSWERS.expand(count, 6), torch.zeros(count, dtype=torch.int64))
+
+
+def shares(drawn):
+    return torch.bincount(drawn, minlength=6).float() / len(drawn)
+
+
+def test_words_are_drawn_as_often_as_the_model_expects_and_specials_never():
+    found = shares(words_drawn())
+    torch.testing.assert_close(found[2:], SHARES, atol=0.02, rtol=0)
+    assert not found[:2].any()
+
+
+def test_temperature_sharpens_and_flattens():
+    for temperature in (0.5, 2.0):
+        expected = (ANSWERS[2:] / temperature).softmax(0)
+        torch.testing.assert_close(shares(words_drawn(temperature=temperature))[2:], expected, atol=0.02, rtol=0)
+    assert (words_drawn(count=50, temperature=1e-3) == 2).all()
+
+
+def test_at_temperature_0_the_likeliest_is_taken():
+    assert (words_drawn(count=3, temperature=0.0) == 2).all()
+    assert best(WordCrossEntropy(0.5), ANSWERS[None]).tolist() == [2]
+    assert best(KeyCrossEntropy(), ANSWERS[None]).tolist() == [[1, 0, 0, 0, 0]]
+
+
+def test_top_k_leaves_the_k_likeliest():
+    found = shares(words_drawn(top_k=2))[2:]
+    torch.testing.assert_close(found, torch.cat([SHARES[:2] / SHARES[:2].sum(), torch.zeros(2)]), atol=0.02, rtol=0)
+    assert (words_drawn(count=50, top_k=1) == 2).all()
+    assert torch.equal(words_drawn(top_k=100), words_drawn())
+
+
+def test_top_p_leaves_the_fewest_that_have_the_share():
+    assert SHARES[0] < 0.7 < SHARES[:2].sum()
+    found = shares(words_drawn(top_p=0.7))[2:]
+    torch.testing.assert_close(found, torch.cat([SHARES[:2] / SHARES[:2].sum(), torch.zeros(2)]), atol=0.02, rtol=0)
+    assert (words_drawn(count=50, top_p=0.01) == 2).all()  # the likeliest is left whatever the share
+    assert torch.equal(words_drawn(top_p=1.0), words_drawn())
+
+
+def test_one_key_is_drawn_as_often_as_the_model_expects_and_rest_too():
+    logits = torch.full((20_000, 89), -20.0)
+    logits[:, [3, 50, 88]] = torch.tensor([1.0, 0.0, 0.5])
+    drawn = drawer(KeyCrossEntropy(), generators(20_000), temperature=1.0)(logits, torch.zeros(20_000, 88))
+    assert set(drawn.sum(1).tolist()) == {0.0, 1.0}
+    found = torch.stack([drawn[:, 3].mean(), drawn[:, 50].mean(), 1 - drawn.sum(1).mean()])
+    torch.testing.assert_close(found, torch.tensor([1.0, 0.0, 0.5]).softmax(0), atol=0.012, rtol=0)
+
+
+def test_a_key_that_does_not_sound_is_never_continued():
+    logits = torch.full((2, 177), -5.0)
+    logits[:, 2 * 40 + 1] = 9.0  # go on with key 40
+    logits[:, 2 * 50] = 1.0  # strike key 50
+    before = torch.zeros(2, 176)
+    before[1, 2 * 40] = 1.0
+    for draw in (drawer(KeyCrossEntropy()), drawer(KeyCrossEntropy(), generators(2), temperature=0.2)):
+        silent, sounding = from_steps(draw(logits, before))
+        assert np.argwhere(silent).tolist() == [[50, 0]]
+        assert np.argwhere(sounding).tolist() == [[40, 1]]
+
+
+@pytest.fixture(scope="module")
+def speaker():
+    """A model of words, the first two ids specials."""
+    torch.manual_seed(4)
+    model = MODELS["text"].network(12, 12, ids=True, hidden=16, dense=16)
+    with torch.no_grad():
+        model.head.weight.mul_(20)
+    return model.eval()
+
+
+LASTING = torch.tensor([0, 0, 1, 1, 2, 2, 3, 4, 6, 8, 1, 5])
+
+
+def said(model, songs, length, seed=0):
+    draw = drawer(WordCrossEntropy(0.1), generators(songs, seed), temperature=1.0)
+    return generate(model, torch.zeros(songs, 6, dtype=torch.int64), length, 4, draw, lasting=LASTING)
+
+
+def test_words_go_on_until_every_song_lasts_long_enough(speaker):
+    made = said(speaker, 5, 40)
+    assert made.dtype == torch.int64
+    assert (LASTING[made].sum(1) >= 40).all()
+    assert (LASTING[made[:, :-4]].sum(1) < 40).any()  # and no longer than by a target
+    assert (made > UNKNOWN).all()
+
+
+def test_a_song_of_words_hangs_on_its_own_seed_and_not_on_how_long_others_last(speaker):
+    together = said(speaker, 6, 40)
+    for i in range(6):
+        alone = said(speaker, 1, 40, seed=i)[0]
+        assert torch.equal(together[i, : len(alone)], alone)
+    assert len({tuple(song.tolist()) for song in together}) == 6

@@ -2,15 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from musicgen_cli import corpus, roll
+from musicgen_cli import corpus, roll, words
 from musicgen_cli.corpus import Song
 from musicgen_cli.dataset import cover, from_steps, inside, pad, rates
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.losses import LOSSES
+from musicgen_cli.losses import LOSSES, KeyCrossEntropy, WordCrossEntropy
+from musicgen_cli.material import of_rolls, of_words
 from musicgen_cli.models import MODELS
 from musicgen_cli.sampling import TEMPERATURE, drawer, generate
 from musicgen_cli.score import Score
-from musicgen_cli.training import DECAYS, Training, evaluate, teach
+from musicgen_cli.training import DECAYS, OPTIMIZERS, Training, evaluate, teach
+from musicgen_cli.vocabulary import START
 from tests.tunes import skip_without_bf16
 
 CPU = torch.device("cpu")
@@ -245,17 +247,116 @@ def test_a_divergent_training_says_so_and_keeps_its_best_weights():
     assert all(torch.isfinite(weights).all() for weights in run.best_weights.values())
 
 
-@pytest.mark.parametrize("loss", ["bce", "focal"])
-def test_a_short_tune_is_learned_and_played_back(loss):
-    music = a_corpus(1)
-    torch.manual_seed(0)
-    model = MODELS["poly"].network(176, 176, hidden=64, dense=64, layers=1, dropout=0.0, dense_dropout=0.0)
+MELODY = [note for note in TUNE if note[2] > 50]  # what can be played one key at a time
+
+
+def overfitted(model, loss, steps, *, forcing, prime, rates, outputs, ids=False, seed=0):
+    """A small model of this name, trained on one song until it knows it by heart."""
+    torch.manual_seed(seed)
+    sizes = {"hidden": 64, "dense": 64, "layers": 1, "dropout": 0.0, "dense_dropout": 0.0}
+    network = MODELS[model].network(len(rates), outputs, ids, **sizes)
+    written = len(steps.music) - prime
     run = Training(
-        model, LOSSES["roll"][loss](), inside(music, [0], 8, 24, 1), None, rates(music, [0]), device=CPU, epochs=75,
-        batch_size=4, optimizer="adamw",
-        learning_rate=2e-2, warmup=10, weight_decay=0.0, clip=1.0, teacher_forcing=0.9, forcing_decay="constant",
-        transpose=0, patience=0, seed=0, precision="fp32",
+        network, loss, inside(steps, [0], prime, written, 1), None, rates, device=CPU, epochs=75, batch_size=4,
+        optimizer="adamw", learning_rate=2e-2, warmup=10, weight_decay=0.0, clip=1.0, teacher_forcing=forcing,
+        forcing_decay="constant", transpose=0, patience=0, seed=seed, precision="fp32",
     )  # fmt: skip
     epochs_of(run)
-    made = generate(model, pad(music[0][:8], 8)[None], 24, 24, drawer(run.loss))
-    assert (from_steps(made[0]) == music[0][8:]).all()
+    made = generate(network, pad(steps[0][:prime], prime)[None], written, written, drawer(loss))
+    return made[0]
+
+
+@pytest.mark.parametrize(("model", "loss"), [("poly", "focal"), ("poly", "bce"), ("seq2seq", "bce"), ("next", "bce")])
+def test_a_short_tune_is_learned_and_played_back(model, loss):
+    music = a_corpus(1)
+    often = rates(music, [0])
+    made = overfitted(model, LOSSES["roll"][loss](), music, forcing=0.9, prime=8, rates=often, outputs=len(often))
+    assert (from_steps(made) == music[0][8:]).all()
+
+
+@pytest.mark.parametrize("model", ["next", "seq2seq", "poly"])
+def test_a_short_melody_is_learned_and_played_back_key_by_key(model):
+    melody = corpus.gather([(Song(), roll.encode(Score(np.array(MELODY), 4)))])
+    material = of_rolls(melody, [0])
+    loss = KeyCrossEntropy(**material.loss)
+    made = overfitted(model, loss, melody, forcing=1.0, prime=8, rates=material.rates, outputs=loss.outputs(176))
+    assert (from_steps(made) == melody[0][8:]).all()
+
+
+@pytest.mark.parametrize("model", ["text", "next", "seq2seq", "poly"])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_short_tune_is_learned_and_played_back_word_by_word(model, plain):
+    tune = corpus.gather([(Song(), words.encode(Score(np.array(TUNE), 4), plain))])
+    material = of_words(tune, [0], furthest=0)
+    made = overfitted(
+        model, WordCrossEntropy(**material.loss), material.steps, forcing=1.0, prime=3, rates=material.rates,
+        outputs=material.size, ids=True,
+    )  # fmt: skip
+    assert material.vocabulary.words[made].tolist() == tune[0][3:].tolist()
+
+
+# -- words
+
+
+def a_training_of_words(furthest=2, **changes):
+    tunes = [words.encode(Score(np.array(TUNE) + np.array([0, 0, up]), 4)) for up in (0, 1, 7)]
+    music = corpus.gather([(Song(str(i)), tune) for i, tune in enumerate(tunes)])
+    material = of_words(music, [0, 1], furthest)
+    torch.manual_seed(0)
+    model = MODELS["text"].network(material.size, material.size, True, **SIZES)
+    settings = {
+        "epochs": 3, "batch_size": 3, "optimizer": "rmsprop", "learning_rate": 3e-3, "warmup": 2, "weight_decay": 0.0,
+        "clip": 1.0, "teacher_forcing": 0.8, "forcing_decay": "constant", "transpose": furthest, "patience": 0,
+        "seed": 5, "precision": "fp32",
+    }  # fmt: skip
+    windows, valid = inside(material.steps, [0, 1], 3, 3, 1), cover(material.steps, [2], 3, 3)
+    loss = WordCrossEntropy(**material.loss)
+    run = Training(
+        model, loss, windows, valid, material.rates, device=CPU, move=material.move, **{**settings, **changes}
+    )
+    return run, material
+
+
+def test_a_training_of_words_resumed_equals_one_never_stopped():
+    whole, _ = a_training_of_words()
+    expected = outcome(whole, epochs_of(whole))
+    first, _ = a_training_of_words()
+    begun = epochs_of(first, lambda: first.step >= 4)
+    second, _ = a_training_of_words()
+    second.restore(first.state(), {name: value.clone() for name, value in first.best_weights.items()})
+    assert_same(outcome(second, begun + epochs_of(second)), expected)
+
+
+def test_words_are_moved_as_their_notes_are(monkeypatch):
+    run, material = a_training_of_words(transpose=2)
+    known = material.vocabulary.words
+    tune = words.encode(Score(np.array(TUNE), 4))
+    moved = {tuple(words.transpose(tune, up).tolist()) for up in range(-2, 4)}  # two songs, a key apart
+    heard = set()
+    for source, target, _, _ in batches(run, monkeypatch):
+        for window in torch.cat([source, target], 1).numpy():
+            spelt = tuple(known[window][window > START].tolist())
+            assert any(spelt == song[i : i + len(spelt)] for song in moved for i in range(len(song)))
+            heard.add(spelt)
+    assert len(heard) > len(tune) * 3
+    assert not any("<unknown>" in window for window in heard)
+
+
+def test_the_scores_of_words_count_words():
+    run, _ = a_training_of_words(epochs=1)
+    (epoch,) = epochs_of(run)
+    assert epoch.train.of_words
+    assert epoch.train.steps == epoch.train.counts.actual == len(run.train) * 3
+    assert epoch.train.counts.recall == epoch.train.counts.precision
+
+
+def test_a_threshold_is_fitted_to_bits_alone():
+    run, _ = a_training_of_words(epochs=1)
+    assert run.fit_threshold() == 0.5
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_learns(optimizer):
+    run = a_training("bce", optimizer=optimizer, learning_rate=3e-3, epochs=5)
+    losses = [epoch.train.loss for epoch in epochs_of(run)]
+    assert losses[-1] < 0.9 * losses[0]

@@ -316,3 +316,21 @@ def test_words_of_real_music_survive_being_midi_files(corpus):
             assert len(line) > 20, path.name
             again, _ = midi.read(midi.write(words.decode(line, 4, score.tempo, score.time_signature)))
             assert np.array_equal(words.encode(quantise(again, 4), plain), line), path.name
+
+
+# --- DESIGN 8.10: what the reference got wrong ---
+
+
+def test_chords_keep_their_octaves():  # DESIGN 8.10: the reference kept pitch classes alone
+    low, high = ([[0, 4, pitch + up] for pitch in (48, 52, 55)] for up in (0, 24))
+    assert words.encode(Score(low, 4)).tolist() == ["C3.E3.G3:4"]
+    assert words.encode(Score(high, 4)).tolist() == ["C5.E5.G5:4"]
+
+
+def test_two_hands_that_strike_together_are_one_chord():  # DESIGN 8.10: the reference read one hand after the other
+    right, left = [[0, 4, 76], [4, 8, 77]], [[0, 4, 48], [4, 8, 53]]
+    assert words.encode(Score(right + left, 4)).tolist() == ["C3.E5:4", "F3.F5:4"]
+
+
+def test_words_have_a_length():  # DESIGN 8.10: in the reference all lasted the same
+    assert words.encode(Score([[0, 6, 60], [6, 8, 62], [12, 16, 64]], 4)).tolist() == ["C4:6", "D4:2", "R:4", "E4:4"]

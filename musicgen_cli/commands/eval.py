@@ -29,7 +29,10 @@ def evaluate(
         float | None,
         typer.Option(min=0.01, max=0.99, help="Output above which a bit is set; default: the model's own."),
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0, max=10, help="Running free; 0 is the threshold alone.")] = 0.0,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0, max=10, help="Running free. Default: the likeliest steps, and drawn as `sample` draws."),
+    ] = None,
     prime_steps: Annotated[int, typer.Option(min=1, help="Running free: steps of each song read first.")] = 128,
     length: Annotated[int, typer.Option(min=1, help="Running free: steps made, and compared with what came.")] = 128,
     json_: Json = False,
@@ -54,6 +57,7 @@ def evaluate(
 
     from musicgen_cli.commands.inputs import check_form, load_checkpoint, load_corpus
     from musicgen_cli.evaluation import choose_songs, free_running, one_step
+    from musicgen_cli.sampling import usual_temperature
     from musicgen_cli.streams import counted, naming, say, show
 
     computer = use(device, threads)
@@ -68,6 +72,8 @@ def evaluate(
         hint = f"; there are some on {' and '.join(others)}" if others else ""
         raise MusicgenError(f"{corpus}: no song is on the {split} side of {model}{hint}")
     threshold = threshold or trained.threshold
+    usual = {"model": 0.0, "model, drawn": usual_temperature(trained.build_loss())}
+    temperatures = usual if temperature is None else {"model": temperature}
     network = trained.build(computer)
     ahead = one_step(trained, network, music, songs, threshold, computer)
     free = free_running(
@@ -79,12 +85,13 @@ def evaluate(
         prime=prime_steps,
         length=length,
         threshold=threshold,
-        temperature=temperature,
+        temperatures=temperatures,
         seed=seed,
     )
     if json_:
-        facts: dict[str, Any] = {"split": split, "songs": len(songs), "steps": ahead.steps, "notes": ahead.notes}
+        facts: dict[str, Any] = {"split": split, "songs": len(songs), f"{ahead.unit}s": ahead.steps}
         facts |= {"unknown_words": ahead.unknown} if trained.vocabulary else {}
+        facts |= {"notes": ahead.notes, "quarters": ahead.quarters, "trained": trained.progress}
         tables = {"one_step": ahead.as_dicts(), "free_running": free.as_dicts() if free else []}
         show(json.dumps(facts | tables, indent=2))
         return

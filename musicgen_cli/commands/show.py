@@ -13,12 +13,16 @@ from musicgen_cli.streams import PIPE, printable
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
     from musicgen_cli.corpus import Corpus
+    from musicgen_cli.vocabulary import Vocabulary
 
 LISTED = 20  # songs or parts; --json has them all
+WORDS = 12  # of a song that are spelt out
 
 
 def show(
-    file: Annotated[Path, typer.Argument(help="Corpus, checkpoint or MIDI file; - is stdin.", allow_dash=True)] = PIPE,
+    file: Annotated[
+        Path, typer.Argument(help="Corpus, vocabulary, checkpoint or MIDI file; - is stdin.", allow_dash=True)
+    ] = PIPE,
     song: Annotated[str, typer.Option(help="Which song to draw, by name or number.")] = "1",
     steps: Annotated[int | None, typer.Option(min=1, help="How many steps to draw; default: as many as fit.")] = None,
     ascii_: Annotated[
@@ -26,7 +30,7 @@ def show(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Tell what is in a file: songs, steps and density; a model and its scores; the parts of a MIDI file.
+    """Tell what is in a file: songs and steps or words; a model and its scores; the parts of a MIDI file.
 
     \b
     Examples:
@@ -35,6 +39,7 @@ def show(
       musicgen sample | musicgen show
     """
     from musicgen_cli import corpus as corpora
+    from musicgen_cli import vocabulary
     from musicgen_cli.commands.inputs import kind, one_song
     from musicgen_cli.streams import naming, open_input
     from musicgen_cli.streams import show as print_out
@@ -46,6 +51,9 @@ def show(
             from musicgen_cli import checkpoint
 
             facts = _checkpoint_facts(checkpoint.load(opened))
+        elif what == "corpus" and vocabulary.is_one(opened):
+            counted = vocabulary.load(opened)
+            facts = {"kind": "vocabulary", **counted.facts(), "the words": _commonest(counted)}
         elif what == "corpus":
             music = corpora.load(opened)
             facts = _corpus_facts(music)
@@ -58,7 +66,7 @@ def show(
             except MusicgenError as error:  # too long to be drawn
                 picture = [str(error)]
         else:
-            raise MusicgenError("is neither a corpus, nor a checkpoint, nor a MIDI file")
+            raise MusicgenError("is neither a corpus, nor a vocabulary, nor a checkpoint, nor a MIDI file")
     if json_:
         print_out(json.dumps(facts, indent=2))
     else:
@@ -124,6 +132,11 @@ def _corpus_facts(music: "Corpus") -> dict[str, Any]:
     }
 
 
+def _commonest(counted: "Vocabulary") -> list[dict[str, Any]]:
+    pairs = zip(counted.words.tolist(), counted.counts.tolist())
+    return [{"word": word, "count": count} for word, count in pairs]
+
+
 def _checkpoint_facts(saved: "Checkpoint") -> dict[str, Any]:
     best: dict[str, float] = next((row for row in reversed(saved.history) if row["best"]), {})
     return {
@@ -141,7 +154,6 @@ def _checkpoint_facts(saved: "Checkpoint") -> dict[str, Any]:
         "time signature": list(saved.time_signature),
         "split": {side: len(songs) for side, songs in saved.split.items()},
         "epochs": len(saved.history),
-        "seconds": saved.history[-1]["seconds"] if saved.history else 0.0,
         "finished": saved.resume is None,
         "best epoch": best,
         "settings": saved.settings,
@@ -184,6 +196,7 @@ def _picture(music: "Corpus", song: int, steps: int | None, plain: bool) -> list
         "▀▄█".encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except UnicodeEncodeError:
         plain = True
-    roll = music.roll(song)
-    caption = f"{music.songs[song].name or 'it'}, steps 1 to {min(fitting, len(roll))} of {len(roll)}:"
-    return [printable(caption), *(ascii_roll if plain else block_roll)(roll[:fitting], bar)]
+    roll, name = music.roll(song), music.songs[song].name or "it"
+    words = [] if music.bits else [f"{name}, the first words: {' '.join(music[song][:WORDS].tolist())}"]
+    captions = [*words, f"{name}, steps 1 to {min(fitting, len(roll))} of {len(roll)}:"]
+    return [*map(printable, captions), *(ascii_roll if plain else block_roll)(roll[:fitting], bar)]
