@@ -242,9 +242,11 @@ def read_array(file: BinaryIO, size: int) -> NDArray[Any]:
     """The array that comes next in a file of `size` bytes; raises MusicgenError where that is none."""
     shape, dtype = _read_header(file, size)
     try:
-        return np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
+        array = np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
     except ValueError:  # items without size, dimensions beyond NumPy's
         raise MusicgenError("is no musicgen corpus; `musicgen encode` makes one") from None
+    _check_values(array.ravel())
+    return array
 
 
 def _read_music(file: BinaryIO, size: int) -> NDArray[Any]:
@@ -263,8 +265,16 @@ def _read_music(file: BinaryIO, size: int) -> NDArray[Any]:
         file.seek(start + math.prod(shape) * dtype.itemsize)
     for begin in range(0, len(music), CHUNK):
         some = music[begin : begin + CHUNK]
-        if dtype.kind == "b" and (some.view(np.uint8) > 1).any():  # which misleads NumPy
-            raise MusicgenError("is damaged: a bit of its roll is neither 0 nor 1; encode it again")
-        if dtype.kind == "U" and (some.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder)) > LAST_CHARACTER).any():
-            raise MusicgenError("is damaged: a letter of its words is none; encode it again")
+        _check_values(some)
+        if dtype.kind == "U":
+            words.lengths(some)  # which names what is no word
     return music
+
+
+def _check_values(array: NDArray[Any]) -> None:
+    """Refuse bits and letters that are none: NumPy doesn't, and goes wrong later."""
+    if array.dtype.kind == "b" and (array.view(np.uint8) > 1).any():
+        raise MusicgenError("is damaged: a bit of its roll is neither 0 nor 1; encode it again")
+    letters = np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
+    if array.dtype.kind == "U" and (array.view(letters) > LAST_CHARACTER).any():
+        raise MusicgenError("is damaged: a letter of its words is none; encode it again")

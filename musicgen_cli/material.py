@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from musicgen_cli.corpus import Corpus
 from musicgen_cli.dataset import Move, in_ids, mover, rates, transpose, unseen_rate, word_rates
 from musicgen_cli.errors import MusicgenError
+from musicgen_cli.roll import sounding
 from musicgen_cli.vocabulary import UNKNOWN, Vocabulary, count
 
 
@@ -31,7 +32,7 @@ class Material:
 
 def of_rolls(music: Corpus, songs: Sequence[int]) -> Material:
     often = rates(music, songs)
-    silent = sum(int((~music.roll(i).reshape(music.lengths[i], -1).any(1)).sum()) for i in songs)
+    silent = sum(int((~sounding(music.roll(i)).any(1)).sum()) for i in songs)
     steps = int(music.lengths[list(songs)].sum())
     together = float(often.sum()) * steps / max(steps - silent, 1)
     return Material(music, len(often), often, transpose, {"together": together})

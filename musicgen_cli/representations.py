@@ -46,8 +46,11 @@ def form_of(music: NDArray[Any]) -> str:
 
 def encode(score: Score, form: str, steps_per_quarter: int, max_steps: int = MAX_STEPS) -> NDArray[Any]:
     """Quantise a score and write it in one of FORMS; raises MusicgenError where it is longer than `max_steps`."""
-    finer = math.lcm(ONSETS, steps_per_quarter) // steps_per_quarter if form == "plain words" else 1
-    return FORMS[form].encode(quantise(score, steps_per_quarter * finer, max_steps * finer))
+    played = quantise(score, steps_per_quarter, max_steps)
+    if form == "plain words":
+        finer = math.lcm(ONSETS, steps_per_quarter)
+        played = quantise(score, finer, (max_steps + 1) * finer)
+    return FORMS[form].encode(played)
 
 
 def decode(music: NDArray[Any], steps_per_quarter: int, tempo: float, time_signature: tuple[int, int]) -> Score:

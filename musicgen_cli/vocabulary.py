@@ -95,7 +95,7 @@ def spelling(unknown: NDArray[Any], known: NDArray[Any]) -> NDArray[np.float64]:
     Each letter is guessed from the one before it, with one added to each count; a letter never seen is one of all.
     """
     pairs = Counter(pair for word in known.tolist() for pair in _pairs(word))
-    letters = {second for _, second in pairs}
+    letters = {"", *(second for _, second in pairs)}  # "" ends a word
     before = Counter[str]()
     for (first, _), number in pairs.items():
         before[first] += number
@@ -135,7 +135,7 @@ def load(file: BinaryIO) -> Vocabulary:
     if not size:
         raise MusicgenError("is empty; did the command before it fail?")
     listed = read_array(file, size)
-    counts: NDArray[Any] = read_array(file, size) if file.tell() < size else listed[:0]
+    counts: NDArray[Any] = read_array(file, size) if file.tell() < size else np.zeros(0)
     if listed.dtype.kind != "U" or listed.ndim != 1 or tuple(listed[: len(SPECIALS)].tolist()) != SPECIALS:
         raise MusicgenError("is no vocabulary; `musicgen vocab words.npy` makes one")
     if counts.shape != listed.shape or counts.dtype != np.int64 or len(set(listed.tolist())) < len(listed):

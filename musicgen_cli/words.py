@@ -89,12 +89,12 @@ def cut(words: ArrayLike, steps: int) -> NDArray[np.str_]:
     """The first words, as far as `steps` go: the last one is shortened where it lasts longer."""
     words = np.asarray(words, np.str_)
     end = np.cumsum(lengths(words))
-    kept = words[: np.searchsorted(end, steps) + 1].copy()
+    kept = words[: np.count_nonzero(end < steps) + (steps > 0)].copy()
     over = int(end[: len(kept)].max(initial=0)) - steps
-    if over > 0:
+    if len(kept) and over > 0:
         chord, _, lasts = kept[-1].partition(":")
         kept[-1] = f"{chord}:{int(lasts) - over}"
-    return kept if steps else words[:0]
+    return kept
 
 
 def is_plain(words: ArrayLike) -> bool:

@@ -333,9 +333,19 @@ def test_damaged_headers_and_texts_load_or_are_refused_and_nothing_else():
 
 # --- words ---
 
+
+def test_text_that_is_no_music_is_refused_by_the_word(tmp_path):
+    path = tmp_path / "own.npy"
+    for text in (["C4:1", "hello"], ["C4:1", ""], ["<unknown>"]):
+        np.save(path, np.array(text))
+        with path.open("rb") as file, pytest.raises(MusicgenError, match=f"^{text[-1]!r} is no word"):
+            load(file)
+
+
 CHORALE = np.array(["E-4.G4.B-4:2", "R:1", "C4:12"])
 ECHO = np.array(["C4:1", "R:2"])
-lines = st.lists(st.text(max_size=6), max_size=6).map(lambda line: np.array(line, np.str_))
+spelt = st.sampled_from(["0", "C4", "R:1", "0.4.7", "C4.E4:16", "E-4.G4.B-4:2", "A0.C8.B-7:131072"])
+lines = st.lists(spelt, max_size=6).map(lambda line: np.array(line, np.str_))
 
 
 def of_tunes(form: str, numbers: range = range(1, 25)) -> Corpus:
@@ -375,7 +385,7 @@ def test_words_that_get_wider_song_by_song_are_written_as_at_once(parts, chunk):
 @pytest.mark.parametrize("chunk", [1, 4, CHUNK])
 def test_words_get_wider_again_and_again(chunk, monkeypatch):
     monkeypatch.setattr("musicgen_cli.corpus.CHUNK", chunk)
-    parts = [np.array(["", "C4", "E-4.G4:2"[:width], "R:1"]) for width in range(9)]
+    parts = [np.array(["0", "C4", ".".join(["E-4"] * width), "R:1"]) for width in range(1, 9)]
     with tempfile.TemporaryFile() as file:
         writer = Writer(file, 4)
         for line in parts:
@@ -474,7 +484,8 @@ def test_a_letter_that_is_none_is_refused_wherever_it_is(order, chunk, place, mo
     data = bytearray(arrays(line.astype({"little": "<U12", "big": ">U12"}[order])))
     begin = len(data) - 4 * 12 * 5 + 4 * place
     data[begin : begin + 4] = (0x10FFFF).to_bytes(4, order)
-    load(io.BytesIO(bytes(data)))  # the last that there is
+    with pytest.raises(MusicgenError, match="is no word"):
+        load(io.BytesIO(bytes(data)))  # a letter, the last that there is
     data[begin : begin + 4] = (0x110000).to_bytes(4, order)
     path = tmp_path / "own.npy"
     path.write_bytes(data)

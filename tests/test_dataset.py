@@ -202,8 +202,13 @@ def test_rare_words_are_judged_by_how_often_they_come_when_songs_are_moved():
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=30), st.sampled_from([STAY, MOVE]))
-def test_word_rates_rule_nothing_out_and_sum_to_one(ids, table):
+def test_word_rates_agree_with_the_plain_way_rule_nothing_out_and_sum_to_one(ids, table):
     often = dataset.word_rates(np.array(ids, np.int32), table)
+    moved = [row[i] for row in table.tolist() for i in ids]
+    guess = [(moved.count(word) + 1) / (len(moved) + 5) for word in range(5)]
+    kinds = len(set(ids))
+    plainly = [(ids.count(word) + kinds * guess[word]) / (len(ids) + kinds) for word in range(5)]
+    np.testing.assert_allclose(often, plainly)
     assert (often.dtype, often.shape) == (np.float64, (5,))
     assert (often > 0).all()
     assert often.sum() == pytest.approx(1)
