@@ -3,7 +3,7 @@
 # Where SONGS has a split.json, that says who trains and who judges; EPOCHS is 60 unless set.
 set -eu
 PATH="${VENV:+$VENV/bin:}$PATH"
-songs=$(cd "$1" && pwd)
+songs=$(cd "${1:?a folder of MIDI files}" && pwd)
 mkdir -p "${2:-compare}"
 cd "${2:-compare}"
 set -- --epochs "${EPOCHS:-60}" --threads 1
@@ -13,7 +13,10 @@ set -- --epochs "${EPOCHS:-60}" --threads 1
 [ -e words.npy ] || musicgen encode "$songs" --as words -o words.npy
 for model in text next seq2seq poly; do
     [ "$model" = text ] && corpus=words.npy || corpus=rolls.npy
-    [ -e "$model.pt" ] || musicgen train "$corpus" --model "$model" "$@" --log "$model.csv" -o "$model.pt"
+    [ -e "$model.pt" ] || {
+        musicgen train "$corpus" --model "$model" "$@" --log "$model.csv" -o "$model-part.pt"
+        mv "$model-part.pt" "$model.pt" # what stands there is a training that ended
+    }
     musicgen eval "$model.pt" "$corpus" --json > "$model.json"
 done
 
@@ -23,17 +26,17 @@ import json
 MODELS = ("text", "next", "seq2seq", "poly")
 
 
-def scores(row):
+def scores(row):  # of a table's row, where there is one
     return f"{row['recall']:6.3f}/{row['precision']:.3f}" if row else " " * 12
 
 
 def line(name, one, likeliest=None, drawn=None, trained=""):
     nats = f"{one['nats_per_quarter']:14.2f}" if "nats_per_quarter" in one else " " * 14
-    print(f"{name:20}{nats}   {scores(one)}   {scores(likeliest)}   {scores(drawn)}   {trained}".rstrip())
+    print(f"{name:22}{nats}   {scores(one)}   {scores(likeliest)}   {scores(drawn)}   {trained}".rstrip())
 
 
-print("                                    recall / precision of bits                    training")
-print("                    nats/quarter   a step ahead   free:likeliest   free:drawn   best epoch, seconds")
+print(" " * 39 + "recall/precision of bits")
+print(" " * 24 + "nats/quarter   a step ahead   free,likeliest free,drawn     best epoch, seconds")
 for model in MODELS:
     with open(f"{model}.json") as file:
         facts = json.load(file)
@@ -43,7 +46,9 @@ for model in MODELS:
     line(model, ahead, free.get("model"), free.get("model, drawn"), trained)
     if model in (MODELS[0], MODELS[-1]):
         for row in others:
-            line(f"  {row['name']}", row, free.get(row["name"]))
-print("text is judged a word ahead, by the bits of its words, which hold no note beyond its chord;")
+            line(f"  {row['name']}", row, free.pop(row["name"], None))
+        for name in list(free)[2:]:
+            line(f"  {name}", {}, free[name])
+print("text is judged a word ahead, and as the roll of its words, where no note outlasts its chord;")
 print("next and seq2seq name one key a step: their nats take it for a probability of every key.")
 TABLE

@@ -14,7 +14,7 @@ from torch import Tensor
 from musicgen_cli import __version__, words
 from musicgen_cli.dataset import from_steps
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.losses import LOSSES, Loss
+from musicgen_cli.losses import LOSSES, BinaryCrossEntropy, Loss
 from musicgen_cli.models import MODELS, SequenceModel
 from musicgen_cli.representations import FORMS
 from musicgen_cli.score import Score
@@ -39,6 +39,7 @@ class Checkpoint:
     target: int  # steps written before the last `source` are read again
     rates: list[float]  # how often each bit is set, or each word comes, in the training songs
     split: dict[str, list[str]]  # side -> digests of its songs
+    content: str  # Corpus.content of the songs it learned from and was validated by
     settings: dict[str, Any]  # of the training, by the names of its options
     state_dict: dict[str, Tensor]  # of the best epoch
     history: list[dict[str, float]] = field(default_factory=list)  # a row an epoch
@@ -56,6 +57,11 @@ class Checkpoint:
 
     def build_loss(self) -> Loss:
         return LOSSES[FORMS[self.form].name][self.loss](**self.loss_arguments)
+
+    @property
+    def sets_bits(self) -> bool:
+        """Whether it answers by bits, each for itself; else by one choice a step."""
+        return isinstance(self.build_loss(), BinaryCrossEntropy)
 
     @property
     def progress(self) -> dict[str, float]:
@@ -116,8 +122,12 @@ def load(file: BinaryIO) -> Checkpoint:
         checkpoint.build(torch.device("cpu"))
         checkpoint.build_loss()
         size, listed = checkpoint.model_arguments["size"], len(checkpoint.words)
-        if len(checkpoint.rates) != size or listed != len(checkpoint.counts) or listed not in (0, size):
+        wanted = size if FORMS[checkpoint.form].name == words.NAME else 0
+        if len(checkpoint.rates) != size or (listed, len(checkpoint.counts)) != (wanted, wanted):
             raise ValueError
+        if min(checkpoint.source, checkpoint.target) < 1:
+            raise ValueError
+        checkpoint.lasting(torch.device("cpu"))  # which names what is no word
     except (RuntimeError, pickle.UnpicklingError, ValueError, KeyError, TypeError, AttributeError, EOFError, OSError):
         raise MusicgenError("is no musicgen checkpoint, or a damaged one; `musicgen train` makes one") from None
     return checkpoint

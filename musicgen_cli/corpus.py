@@ -92,8 +92,15 @@ class Corpus:
             return int(song) - 1
         raise MusicgenError(f"no song {song!r} among {len(self)}; `musicgen show` lists them")
 
+    def content(self, songs: Iterable[int]) -> str:
+        """A hash of these songs, note for note, in this order."""
+        whole = hashlib.blake2b(digest_size=16)
+        for i in songs:
+            whole.update(f"{len(self[i])} ".encode() + np.packbits(self.roll(i)).tobytes())
+        return whole.hexdigest()
+
     def digest(self, index: int) -> str:
-        """A name that a song bears in any corpus on this grid: a hash of which notes begin when."""
+        """A name that a song bears in rolls and in words on this grid: a hash of which notes begin when."""
         return hashlib.blake2b(np.packbits(roll.struck(self.roll(index))).tobytes(), digest_size=8).hexdigest()
 
 
@@ -113,22 +120,22 @@ class Writer:
     def __init__(self, file: BinaryIO, steps_per_quarter: int):
         self.file, self.steps_per_quarter = file, steps_per_quarter
         self.offsets, self.songs = [0], list[Song]()
-        self.form: NDArray[Any] | None = None
+        self.like: NDArray[Any] | None = None
 
     def add(self, song: Song, music: NDArray[Any]) -> None:
-        if self.form is None:
-            self.form = music[:0]
+        if self.like is None:
+            self.like = music[:0]
             _write_header(self.file, music.dtype, music.shape)
-        elif music.dtype.itemsize > self.form.itemsize:
+        elif music.dtype.itemsize > self.like.itemsize:
             self._widen(music.dtype)
-        self.file.write(music.astype(self.form.dtype).tobytes())
+        self.file.write(music.astype(self.like.dtype).tobytes())
         self.songs.append(song)
         self.offsets.append(self.offsets[-1] + len(music))
 
     def _widen(self, dtype: np.dtype[Any]) -> None:
         """Make room for longer words in those that are written, from the last to the first."""
-        assert self.form is not None
-        narrow, self.form = self.form.dtype, self.form.astype(dtype)
+        assert self.like is not None
+        narrow, self.like = self.like.dtype, self.like.astype(dtype)
         begin = self.file.tell() - self.offsets[-1] * narrow.itemsize
         for end in range(self.offsets[-1], 0, -CHUNK):
             first = max(end - CHUNK, 0)
@@ -139,15 +146,15 @@ class Writer:
         self.file.seek(begin + self.offsets[-1] * dtype.itemsize)
 
     def finish(self) -> None:
-        if self.form is None:
+        if self.like is None:
             raise MusicgenError("no songs to write")
         self.file.seek(0)
-        _write_header(self.file, self.form.dtype, (self.offsets[-1], *self.form.shape[1:]))
+        _write_header(self.file, self.like.dtype, (self.offsets[-1], *self.like.shape[1:]))
         self.file.seek(0, 2)
         about = {
             "format": FORMAT,
             "version": VERSION,
-            "representation": _representation(self.form),
+            "representation": _representation(self.like),
             "steps_per_quarter": self.steps_per_quarter,
             "songs": [asdict(song) for song in self.songs],
         }
@@ -222,11 +229,14 @@ def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) 
     np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
 
 
-def _read_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of the array that comes next, refused before anything is allocated if the file is too short."""
+def read_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of the array that comes next in a file of `size` bytes.
+
+    Raises MusicgenError before anything is allocated where the file is too short.
+    """
     try:
-        read_header = READERS[np.lib.format.read_magic(file)]
-        shape, fortran, dtype = read_header(file, max_header_size=MAX_HEADER)
+        reader = READERS[np.lib.format.read_magic(file)]
+        shape, fortran, dtype = reader(file, max_header_size=MAX_HEADER)
         if min(shape, default=0) < 0 or bool in map(type, shape):
             raise ValueError
     except Exception:  # NumPy: ValueError, EOFError, SyntaxError, TypeError, TokenError, ... for damaged headers
@@ -240,7 +250,7 @@ def _read_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], np.dtype[A
 
 def read_array(file: BinaryIO, size: int) -> NDArray[Any]:
     """The array that comes next in a file of `size` bytes; raises MusicgenError where that is none."""
-    shape, dtype = _read_header(file, size)
+    shape, dtype = read_header(file, size)
     try:
         array = np.frombuffer(file.read(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
     except ValueError:  # items without size, dimensions beyond NumPy's
@@ -250,7 +260,7 @@ def read_array(file: BinaryIO, size: int) -> NDArray[Any]:
 
 
 def _read_music(file: BinaryIO, size: int) -> NDArray[Any]:
-    shape, dtype = _read_header(file, size)
+    shape, dtype = read_header(file, size)
     if not representations.form_of(np.empty((0, *shape[1:]) if shape else (), dtype)) or not dtype.itemsize:
         raise MusicgenError(
             f"holds {dtype} {shape}, which is no roll, bool (T, 88, 2) or (T, 88) or uint8 (T, 22), nor words <U (N,)"

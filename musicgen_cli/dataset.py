@@ -134,7 +134,9 @@ def mover(table: NDArray[np.int32]) -> Move:
     moved = torch.from_numpy(table.astype(np.int64))
 
     def transpose_ids(steps: Tensor, shifts: Tensor) -> Tensor:
-        return moved.to(steps.device)[shifts[:, None] + furthest, steps]
+        nonlocal moved
+        moved = moved.to(steps.device)  # where it stays
+        return moved[shifts[:, None] + furthest, steps]
 
     return transpose_ids
 

@@ -15,6 +15,7 @@ from musicgen_cli.checkpoint import Checkpoint
 from musicgen_cli.corpus import Corpus
 from musicgen_cli.dataset import cover, in_ids, pad
 from musicgen_cli.device import generator
+from musicgen_cli.losses import WordCrossEntropy
 from musicgen_cli.metrics import Counts, count
 from musicgen_cli.models import SequenceModel
 from musicgen_cli.representations import FORMS, as_roll, first
@@ -153,9 +154,9 @@ def answers(
         logits = teach(model, loss, source, target)
         found.loss += float((loss(logits, target) * real).sum())
         found.nats += float((loss.nats(logits, target) * real).sum())
-        chosen = best(loss, logits, threshold)
+        chosen, there = best(loss, logits, threshold).cpu().numpy(), real.cpu().numpy()
         for row, song in enumerate(windows.song[index].tolist()):
-            found.chosen[song].append(chosen[row][real[row]].cpu().numpy())
+            found.chosen[song].append(chosen[row][there[row]])
     return found
 
 
@@ -175,6 +176,11 @@ def one_step(
     steps = sum(map(len, rolls))
     counts = [count(found.of(i).reshape(roll.shape), roll) for i, roll in zip(songs, rolls)]
     rows = [Row("model", counts, found.nats, found.loss / steps)]
+    often = np.clip(np.array(checkpoint.rates), 1e-9, 1 - 1e-9)
+    set_, steps_of = (sum(part) for part in zip(*((roll.reshape(len(roll), -1).sum(0), len(roll)) for roll in rolls)))
+    by_rate = -float((set_ * np.log(often) + (steps_of - set_) * np.log1p(-often)).sum())
+    likely = [np.broadcast_to((often > 0.5).reshape(roll.shape[1:]), roll.shape) for roll in rolls]
+    rows.append(Row("a rate for each bit", [count(*pair) for pair in zip(likely, rolls)], by_rate))
     rows += [Row(name, [_one_step(guess, roll) for roll in rolls]) for name, guess in baselines(checkpoint).items()]
     notes = sum(int(struck(roll).sum()) for roll in rolls)
     return Report(rows, steps, notes, steps / corpus.steps_per_quarter)
@@ -194,17 +200,19 @@ def _one_word(
     ids = vocabulary.ids(came)
     known = vocabulary.words[len(SPECIALS) :]
     spelled = float(spelling(came[ids == UNKNOWN], known).sum())  # saying that a word is unknown doesn't name it
-    rates = torch.tensor(checkpoint.rates, dtype=torch.float64)
-    unigram = checkpoint.build_loss().nats(rates.log().expand(len(ids), -1), torch.from_numpy(ids.astype(np.int64)))
+    log_rates = torch.tensor(checkpoint.rates, dtype=torch.float64).log()
+    loss = checkpoint.build_loss()
+    assert isinstance(loss, WordCrossEntropy)
+    unigram = -float(loss.log_probabilities(log_rates)[torch.from_numpy(ids.astype(np.int64))].sum()) + spelled
     commonest = known[np.argmax(checkpoint.rates[len(SPECIALS) :])]
 
-    def row(name: str, said: list[NDArray[Any]], nats: float | None = None, loss: float | None = None) -> Row:
+    def row(name: str, said: list[NDArray[Any]], nats: float | None = None) -> Row:
         right = np.mean(np.concatenate(said) == came)
-        return Row(name, [_compare(*pair) for pair in zip(said, music)], nats, loss, float(right))
+        return Row(name, [_compare(*pair) for pair in zip(said, music)], nats, right=float(right))
 
     rows = [
-        row("model", [vocabulary.words[found.of(i)] for i in songs], found.nats + spelled, found.loss / len(came)),
-        row("unigram", [np.full(len(song), commonest) for song in music], float(unigram.sum()) + spelled),
+        row("model", [vocabulary.words[found.of(i)] for i in songs], found.nats + spelled),
+        row("unigram", [np.full(len(song), commonest) for song in music], unigram),
         row("copy the last word", [np.append("R:1", song[:-1])[: len(song)] for song in music]),
     ]
     quarters = int(words.lengths(came).sum()) / corpus.steps_per_quarter

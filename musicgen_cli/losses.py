@@ -120,6 +120,10 @@ class WordCrossEntropy:
 
     unseen: float = 0.5
 
+    def __post_init__(self) -> None:
+        if not 0 < self.unseen < 1:
+            raise ValueError("a probability of 0 or 1 would make words impossible")
+
     def outputs(self, size: int) -> int:
         return size
 

@@ -18,7 +18,8 @@ from musicgen_cli.vocabulary import UNKNOWN, Vocabulary, count
 class Material:
     """steps: a corpus of bits or ids; size: bits of a step, or words; rates: how often each comes (size,).
 
-    move: how steps are transposed; loss: what the losses of one choice have to know; unknown: words without an id
+    move: how steps are transposed; loss: what the losses of one choice have to know
+    unknown: share of the words, moved as training moves them, that have no id
     """
 
     steps: Corpus
@@ -27,7 +28,7 @@ class Material:
     move: Move
     loss: dict[str, Any]
     vocabulary: Vocabulary | None = None
-    unknown: int = 0
+    unknown: float = 0.0
 
 
 def of_rolls(music: Corpus, songs: Sequence[int]) -> Material:
@@ -44,6 +45,8 @@ def of_words(music: Corpus, songs: Sequence[int], furthest: int, vocabulary: Voc
     vocabulary = vocabulary or count([music[i] for i in songs], furthest=furthest)
     steps = in_ids(music, vocabulary)
     ids = np.concatenate([steps[i] for i in songs])
+    if not len(ids):
+        raise MusicgenError("its training songs are empty")
     unknown = int((ids == UNKNOWN).sum())
     if unknown == len(ids):
         raise MusicgenError(
@@ -52,6 +55,5 @@ def of_words(music: Corpus, songs: Sequence[int], furthest: int, vocabulary: Voc
     table = vocabulary.transposed(furthest)
     # A list that was given is what it is; one counted here has no word that only other songs have.
     unseen = (unknown + 1) / (len(ids) + 2) if given else unseen_rate(steps, songs, table)
-    return Material(
-        steps, len(vocabulary), word_rates(ids, table), mover(table), {"unseen": unseen}, vocabulary, unknown
-    )
+    often, missing = word_rates(ids, table), float((table[:, ids] == UNKNOWN).mean())
+    return Material(steps, len(vocabulary), often, mover(table), {"unseen": unseen}, vocabulary, missing)

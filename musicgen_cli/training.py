@@ -29,7 +29,8 @@ DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done ->
 SHUFFLE, NOISE, SHIFT = range(3)  # what is drawn from a seed, each from generators of its own
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": partial(torch.optim.AdamW, fused=True),
-    "rmsprop": torch.optim.RMSprop,
+    # Without decay, as the reference's: torch would add it to the gradient, which RMSprop then scales up at will.
+    "rmsprop": lambda parameters, lr, weight_decay: torch.optim.RMSprop(parameters, lr),
 }
 
 

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen_cli import words
-from musicgen_cli.corpus import read_array, write_array
+from musicgen_cli.corpus import read_array, read_header, write_array
 from musicgen_cli.errors import MusicgenError
 
 START, UNKNOWN = 0, 1  # START, before the first word of a song, is 0 as the silence before a roll is
 SPECIALS = ("<start>", "<unknown>")
-HEAD = 4096 + 2 * 4 * 1024  # bytes: a header and two words
 LETTERS = 0x110000  # that a word could be written with
 
 
@@ -123,9 +122,14 @@ def save(vocabulary: Vocabulary, file: BinaryIO) -> None:
 
 def is_one(file: BinaryIO) -> bool:
     """Whether a seekable .npy file begins as a vocabulary does; reads no further than that."""
-    begin = file.read(HEAD)
+    size = file.seek(0, 2)
     file.seek(0)
-    return all(word.encode("utf-32-le") in begin for word in SPECIALS)
+    if not size:
+        return False
+    shape, dtype = read_header(file, size)
+    begin = file.read(len(SPECIALS) * dtype.itemsize)
+    file.seek(0)
+    return len(shape) == 1 and dtype.kind == "U" and begin == np.array(SPECIALS).astype(dtype).tobytes()
 
 
 def load(file: BinaryIO) -> Vocabulary:
@@ -138,6 +142,8 @@ def load(file: BinaryIO) -> Vocabulary:
     counts: NDArray[Any] = read_array(file, size) if file.tell() < size else np.zeros(0)
     if listed.dtype.kind != "U" or listed.ndim != 1 or tuple(listed[: len(SPECIALS)].tolist()) != SPECIALS:
         raise MusicgenError("is no vocabulary; `musicgen vocab words.npy` makes one")
-    if counts.shape != listed.shape or counts.dtype != np.int64 or len(set(listed.tolist())) < len(listed):
+    counted = counts.shape == listed.shape and counts.dtype == np.int64 and not (counts < 0).any()
+    if not counted or len(set(listed.tolist())) < len(listed):
         raise MusicgenError("is a damaged vocabulary; `musicgen vocab words.npy` makes one")
+    words.lengths(listed[len(SPECIALS) :])  # which names what is no word
     return Vocabulary(listed, counts)

@@ -30,6 +30,7 @@ def trained():
         target=8,
         rates=[0.1] * 176,
         split={"train": ["ab"], "valid": [], "test": ["cd"]},
+        content="ab",
         settings={"hidden": 6, "epochs": 1},
         state_dict=MODELS["poly"].network(**SIZES).state_dict(),
     )

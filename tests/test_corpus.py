@@ -548,3 +548,14 @@ def test_songs_are_dealt_alike_as_rolls_packed_rolls_and_words():
     assert {side: len(songs) for side, songs in sides.items()} == {"train": 21, "valid": 2, "test": 2}
     (together,) = [songs for songs in sides.values() if 0 in songs]
     assert 24 in together
+
+
+def test_the_content_of_songs_tells_what_their_digests_do_not():
+    held, cut = drawn("C4 #---#---"), drawn("C4 #-..#---")
+    one, other = (gather([(Song(), roll), (Song(), FIRST)]) for roll in (held, cut))
+    assert one.digest(0) == other.digest(0)
+    assert one.content([0]) != other.content([0])
+    assert one.content([1]) == other.content([1])
+    assert one.content([0, 1]) != one.content([1, 0])
+    packed = gather([(Song(), roll.pack(held))])
+    assert packed.content([0]) == one.content([0])

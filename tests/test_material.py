@@ -103,9 +103,9 @@ def test_a_list_that_was_given_is_as_often_too_short_as_it_was():
 
     short = count(LINES[:1])
     found = material.of_words(MUSIC, [0, 1], 0, short)
-    assert (found.loss, found.unknown) == ({"unseen": pytest.approx((1 + 1) / (5 + 2))}, 1)
+    assert (found.loss, found.unknown) == ({"unseen": pytest.approx((1 + 1) / (5 + 2))}, 1 / 5)
     assert found.steps[1].tolist() == [2, UNKNOWN]
-    assert material.of_words(MUSIC, [0, 1, 2], 0, short).unknown == 3
+    assert material.of_words(MUSIC, [0, 1, 2], 0, short).unknown == 3 / 7
 
 
 def test_a_list_that_was_given_is_moved_as_far_as_is_asked():
@@ -125,7 +125,7 @@ def test_a_list_of_another_form_is_refused():
 
 def test_a_list_of_which_only_songs_that_do_not_teach_have_words_is_refused():
     only_last = count([np.array(["F4:1"])])
-    assert material.of_words(MUSIC, [0, 2], 0, only_last).unknown == 4
+    assert material.of_words(MUSIC, [0, 2], 0, only_last).unknown == 4 / 5
     with pytest.raises(MusicgenError, match="none of its words"):
         material.of_words(MUSIC, [0, 1], 0, only_last)
 

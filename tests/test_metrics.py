@@ -60,7 +60,7 @@ def test_bits_may_be_numbers():
 # --- DESIGN 8.6: what the reference got wrong ---
 
 
-def test_silence_has_high_accuracy_and_no_recall():
+def test_silence_has_high_accuracy_and_no_recall():  # DESIGN 8.6
     chorale = drawn("G4 #-#-#-#-\nE4 #---#---\nC4 #---#-#-\nC3 #-#-#-#-")
     silence = count(np.zeros_like(chorale), chorale)
     assert silence.accuracy == pytest.approx(1 - 4 / 176)  # four voices out of 88 keys of two bits

@@ -442,7 +442,7 @@ def test_rolls_of_real_music_survive_being_midi_files(corpus):
 # --- DESIGN 8.3 and 8.9: what the reference got wrong ---
 
 
-def test_every_voice_and_part_is_read():
+def test_every_voice_and_part_is_read():  # DESIGN 8.3
     chorale = file(
         track((0, name("Upper")), (0, on(72)), (0, on(67, 1)), (480, off(72)), (0, off(67, 1))),
         track((0, name("Lower")), (0, on(60, 2)), (0, on(48, 3)), (480, off(60, 2)), (0, off(48, 3))),
@@ -452,14 +452,14 @@ def test_every_voice_and_part_is_read():
     assert notes(one_track) == [[0, 480, 48], [0, 480, 60], [0, 480, 67]]
 
 
-def test_the_last_note_keeps_its_tail_and_the_last_rest_its_length():
+def test_the_last_note_keeps_its_tail_and_the_last_rest_its_length():  # DESIGN 8.9
     score = Score([[0, 480, 60], [480, 5000, 67]], 480, length=9600)
     read, _ = midi.read(midi.write(score))
     assert read.notes[-1].tolist() == [480, 5000, 67]
     assert read.length == 9600
 
 
-def test_tempo_and_time_signature_are_kept():
+def test_tempo_and_time_signature_are_kept():  # DESIGN 8.9
     score = Score([[0, 480, 60]], 480, 480, 72.0, (6, 8))
     read, _ = midi.read(midi.write(score))
     assert (read.tempo, read.time_signature) == (pytest.approx(72, rel=1e-6), (6, 8))

@@ -125,22 +125,22 @@ def test_reading_leaves_the_roll_as_it_was():
 
 
 @pytest.mark.parametrize("pitch", [21, 60, 107, 108])
-def test_held_notes_stay_on_their_key(pitch):
+def test_held_notes_stay_on_their_key(pitch):  # DESIGN 8.3
     bits = roll.encode(Score([[0, 4, pitch]], 4))
     assert sounds(bits.any(2)) == {(step, pitch - 21) for step in range(4)}
     assert bits[:, pitch - 21].tolist() == [[True, False], [False, True], [False, True], [False, True]]
 
 
-def test_the_last_note_keeps_its_tail():
+def test_the_last_note_keeps_its_tail():  # DESIGN 8.9
     assert roll.encode(Score([[0, 2, 60], [2, 16, 67]], 4))[15, 46].tolist() == [False, True]
     assert roll.decode(drawn("G4 ..#---"), 4).notes.tolist() == [[2, 6, 67]]
 
 
-def test_pitches_off_the_keyboard_leave_the_top_and_bottom_keys_alone():
+def test_pitches_off_the_keyboard_leave_the_top_and_bottom_keys_alone():  # DESIGN 8.9
     beyond = Score([[0, 4, pitch] for pitch in [0, 9, 20, 109, 118, 127]], 4)
     assert not roll.encode(quantise(beyond, 4)).any()
 
 
-def test_tempo_and_time_signature_pass_through_a_roll():
+def test_tempo_and_time_signature_pass_through_a_roll():  # DESIGN 8.9
     score = roll.decode(drawn(PICTURE), 4, 72.5, (3, 8))
     assert (score.tempo, score.time_signature) == (72.5, (3, 8))

@@ -138,13 +138,13 @@ def test_a_score_is_as_long_as_its_last_note_at_least():
 # --- DESIGN 8.9: what the reference got wrong ---
 
 
-def test_pitches_below_a0_and_above_c8_are_dropped_and_do_not_wrap():
+def test_pitches_below_a0_and_above_c8_are_dropped_and_do_not_wrap():  # DESIGN 8.9
     everything = Score([[0, 4, pitch] for pitch in range(128)], 4)
     assert on_keyboard(everything).nonzero()[0].tolist() == list(range(21, 109))
     assert quantise(everything, 4).notes[:, 2].tolist() == list(range(21, 109))
 
 
-def test_quantising_does_not_lose_the_tail_of_the_last_note():
+def test_quantising_does_not_lose_the_tail_of_the_last_note():  # DESIGN 8.9
     score = Score([[0, 120, 60], [120, 1080, 67]], 480)
     assert quantise(score, 4).notes[-1].tolist() == [1, 9, 67]
     assert quantise(score, 4).length == 9

@@ -1,8 +1,11 @@
+import inspect
+
 import numpy as np
 import pytest
 import torch
 
 from musicgen_cli import corpus, roll, words
+from musicgen_cli.commands.train import train
 from musicgen_cli.corpus import Song
 from musicgen_cli.dataset import cover, from_steps, inside, pad, rates
 from musicgen_cli.errors import MusicgenError
@@ -356,7 +359,9 @@ def test_a_threshold_is_fitted_to_bits_alone():
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_every_optimizer_learns(optimizer):
-    run = a_training("bce", optimizer=optimizer, learning_rate=3e-3, epochs=5)
+def test_every_optimizer_learns_at_the_decay_that_train_has(optimizer):
+    """RMSprop with decay added to the gradient, as torch would, draws the weights to nothing."""
+    decay = inspect.signature(train).parameters["weight_decay"].default
+    run, _ = a_training_of_words(optimizer=optimizer, weight_decay=decay, epochs=30, furthest=0)
     losses = [epoch.train.loss for epoch in epochs_of(run)]
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgen_cli import midi, words
+from musicgen_cli import midi, representations, words
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import MAX_STEPS, PITCH, Score, quantise
 from tests.strategies import NAMES, quantised
@@ -310,12 +310,27 @@ def test_words_of_real_music_survive_being_midi_files(corpus):
     if not files:
         pytest.skip(f"no shared/corpora/{corpus} beside the repository")
     for path in files[::12]:
-        score, _ = midi.read(path.read_bytes())
-        for plain in (False, True):
-            line = words.encode(quantise(score, 4), plain)
-            assert len(line) > 20, path.name
-            again, _ = midi.read(midi.write(words.decode(line, 4, score.tempo, score.time_signature)))
-            assert np.array_equal(words.encode(quantise(again, 4), plain), line), path.name
+        survives(path)
+
+
+def survives(path):
+    score, _ = midi.read(path.read_bytes())
+    for form, grid in (("words", 4), ("words", 12), ("plain words", 2), ("rolls", 4)):
+        line = representations.encode(score, form, grid)
+        assert len(line) > 20, path.name
+        played = representations.decode(line, grid, score.tempo, score.time_signature)
+        again, _ = midi.read(midi.write(played))
+        assert np.array_equal(representations.encode(again, form, grid), line), (path.name, form)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_words_of_all_real_music_survive_being_midi_files(corpus):
+    files = sorted(path for path in (SHARED / "corpora" / corpus).rglob("*.mid") if path.is_file())
+    if not files:
+        pytest.skip(f"no shared/corpora/{corpus} beside the repository")
+    for path in files:
+        survives(path)
 
 
 # --- DESIGN 8.10: what the reference got wrong ---

@@ -71,6 +71,8 @@ def evaluate(
         others = [side for side in trained.split if choose_songs(trained, music, side)]
         hint = f"; there are some on {' and '.join(others)}" if others else ""
         raise MusicgenError(f"{corpus}: no song is on the {split} side of {model}{hint}")
+    if threshold and not trained.sets_bits:
+        raise MusicgenError(f"{model}: makes one choice a step: --threshold is for bce and focal")
     threshold = threshold or trained.threshold
     usual = {"model": 0.0, "model, drawn": usual_temperature(trained.build_loss())}
     temperatures = usual if temperature is None else {"model": temperature}
@@ -133,7 +135,7 @@ def _cells(report: "Report", row: "Row") -> dict[str, str]:
     counts, nats = row.all, list(report.nats(row).values())
     cells = {"loss": f"{row.loss:.3f}"} if row.loss is not None and report.unit == "step" else {}
     columns = (f"nats/{report.unit}", "/note", "/quarter", "perplexity")
-    cells |= {name: f"{value:.3f}" for name, value in zip(columns, nats)}
+    cells |= {name: f"{value:.3f}" if value < 1e6 else f"{value:.1e}" for name, value in zip(columns, nats)}
     scores = {"accuracy": row.accuracy, "recall": counts.recall, "precision": counts.precision, "F1": counts.f1}
     cells |= {name: f"{value:.3f}" for name, value in scores.items()}
     cells |= {"density": f"{counts.density:.4f}"}

@@ -13,7 +13,12 @@ from musicgen_cli.streams import PIPE, naming, open_input, read_bytes
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
 
-OPTIONS = {"rolls": "", "sounding keys": "--bits 1 ", "words": "--as words ", "plain words": "--as words --plain "}
+OPTIONS = {
+    "rolls": "--as rolls ",
+    "sounding keys": "--bits 1 ",
+    "words": "--as words ",
+    "plain words": "--as words --plain ",
+}
 
 
 def midi_files(paths: list[Path]) -> Iterator[Path]:

@@ -90,10 +90,9 @@ def sample(
     from musicgen_cli.corpus import Song, Writer
     from musicgen_cli.dataset import pad
     from musicgen_cli.device import autocast, generator
-    from musicgen_cli.losses import BinaryCrossEntropy
     from musicgen_cli.representations import is_silent
     from musicgen_cli.sampling import drawer, generate, random_state, usual_temperature
-    from musicgen_cli.score import steps_per_bar
+    from musicgen_cli.score import MAX_STEPS, steps_per_bar
     from musicgen_cli.streams import check_target, counted, refuse_suffix, say
     from musicgen_cli.streams import output as open_output
 
@@ -102,7 +101,7 @@ def sample(
     computer = use(device, threads, precision)
     trained = load_checkpoint(model)
     network, loss = trained.build(computer), trained.build_loss()
-    tossing = isinstance(loss, BinaryCrossEntropy)
+    tossing = trained.sets_bits
     if tossing and (top_k or top_p):
         raise MusicgenError(
             f"{model}: sets bits one by one: --top-k and --top-p are for cross-entropy, take --threshold"
@@ -111,11 +110,13 @@ def sample(
         raise MusicgenError(
             f"{model}: makes one choice a step: --threshold is for bce and focal, take --top-k or --top-p"
         )
-    about, begun = _prime(trained, prime, song, prime_steps, quiet)
+    about, begun, heard = _prime(trained, prime, song, prime_steps, quiet)
     steps = length or (bars or DEFAULT_BARS) * steps_per_bar(about.time_signature, trained.steps_per_quarter)
     settings: dict[str, Any] = {"temperature": usual_temperature(loss) if temperature is None else temperature}
     settings |= {"threshold": threshold or trained.threshold} if tossing else {}
     settings |= {name: value for name, value in (("top_k", top_k), ("top_p", top_p)) if value}
+    if trained.vocabulary and steps > MAX_STEPS:
+        raise MusicgenError(f"a song of words lasts {MAX_STEPS} steps at most: a smaller --length or fewer --bars")
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     how = [f"--length {steps}", *(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())]
     how += [f"--precision {precision}"] * (precision != "fp32")
@@ -126,7 +127,7 @@ def sample(
         how += [f"--start {start}"]
     made_by = f"{trained.model} with {trained.loss}, {len(trained.history)} epochs, musicgen {trained.musicgen}"
 
-    source = pad(trained.rows(begun), trained.source).to(computer)
+    source = pad(heard, trained.source).to(computer)
     lasting = trained.lasting(computer)
     at_once = max(1, min(SONGS_AT_ONCE, STEPS_AT_ONCE // steps))
     with open_output(output) as file:
@@ -148,14 +149,18 @@ def sample(
                 writer.add(Song(name, about.tempo, about.time_signature, text), music)
         writer.finish()
     if silent:
-        say(f"{counted(silent, 'song')} of {count} silent: lower --threshold, raise --temperature, or train longer")
+        hint = "lower --threshold, raise --temperature" if tossing else "raise --temperature"
+        say(f"{counted(silent, 'song')} of {count} silent: {hint}, or train longer")
     say(f"made {counted(count, 'song')} of {counted(steps, 'step')}, --seed {seed}", quiet)
 
 
 def _prime(
     trained: "Checkpoint", path: Path | None, song: str | None, steps: int | None, quiet: bool
-) -> tuple["Song", "NDArray[Any]"]:
-    """The song to go on from: what is known of it, and its music on the grid of the model; without one, nothing."""
+) -> tuple["Song", "NDArray[Any]", "NDArray[Any]"]:
+    """The song to go on from: what is known of it, its music on the grid of the model, and that in the model's rows.
+
+    Without one, nothing; of a word that is cut the model hears the whole.
+    """
     from musicgen_cli.commands.inputs import check_form, music_in
     from musicgen_cli.corpus import Song
     from musicgen_cli.representations import first
@@ -163,7 +168,7 @@ def _prime(
     from musicgen_cli.vocabulary import UNKNOWN
 
     if path is None:
-        return Song("", trained.tempo, trained.time_signature), trained.nothing
+        return Song("", trained.tempo, trained.time_signature), trained.nothing, trained.rows(trained.nothing)
     music = music_in(path, trained.steps_per_quarter, trained.form)
     with naming(path):
         check_form(music, trained)
@@ -174,10 +179,11 @@ def _prime(
         say(f"going on from song 1 of {len(music)}, {music.songs[i].name}; --song chooses another", quiet)
     begun = music.roll(i) if music.bits else music[i]
     begun = first(begun, steps) if steps else begun
-    unknown = 0 if music.bits else int((trained.rows(begun) == UNKNOWN).sum())
+    heard = trained.rows(begun if music.bits else music[i][: len(begun)])
+    unknown = 0 if music.bits else int((heard == UNKNOWN).sum())
     if unknown:
         say(
             f"{counted(unknown, 'word')} of {len(begun)} not in the model's vocabulary: heard as one unknown word",
             quiet,
         )
-    return music.songs[i], begun
+    return music.songs[i], begun, heard

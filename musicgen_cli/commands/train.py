@@ -8,7 +8,7 @@ import typer
 from musicgen_cli.commands.options import Device, Precision, Quiet, Seed, Threads, use
 from musicgen_cli.commands.watch import Stop, ending, row, summary, watched, write_log
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.streams import PIPE, check_target, counted, refuse_suffix, say
+from musicgen_cli.streams import PIPE, check_target, refuse_suffix, say
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
@@ -58,10 +58,12 @@ def train(
     dense_dropout: Annotated[
         float | None, typer.Option(min=0, max=0.95, help="After the dense layer. Default: 0.5; text 0.3.")
     ] = None,
-    source: Annotated[int, typer.Option(min=1, help="Steps read before writing: 32 sixteenths are two bars.")] = 32,
-    target: Annotated[int, typer.Option(min=1, help="Steps written after each reading.")] = 32,
+    source: Annotated[
+        int, typer.Option(min=1, help="Steps, or words, read before writing: 32 sixteenths are two bars.")
+    ] = 32,
+    target: Annotated[int, typer.Option(min=1, help="Steps, or words, written after each reading.")] = 32,
     hop: Annotated[
-        int | None, typer.Option(min=1, help="Steps from one window to the next; default: a target.")
+        int | None, typer.Option(min=1, help="Steps, or words, from one window to the next; default: a target.")
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training songs.")] = 30,
     minutes: Annotated[float, typer.Option(min=0, help="Stop in good order after this long; 0 is never.")] = 0,
@@ -75,7 +77,7 @@ def train(
     warmup: Annotated[
         int, typer.Option(min=0, help="Batches until the learning rate's peak; a cosine falls from there.")
     ] = 100,
-    weight_decay: Annotated[float, typer.Option(min=0, help="How much weights are drawn to 0.")] = 0.01,
+    weight_decay: Annotated[float, typer.Option(min=0, help="adamw: how much weights are drawn to 0.")] = 0.01,
     clip: Annotated[float, typer.Option(min=1e-9, help="Largest norm of the gradient.")] = 1.0,
     teacher_forcing: Annotated[
         float | None,
@@ -120,7 +122,7 @@ def train(
       musicgen train rolls.npy -o small.pt --resume
     """
     from musicgen_cli import checkpoint, midi
-    from musicgen_cli.commands.inputs import load_checkpoint, load_corpus, load_vocabulary
+    from musicgen_cli.commands.inputs import check_form, load_checkpoint, load_corpus, load_vocabulary
     from musicgen_cli.models import DEFAULTS, MODELS
     from musicgen_cli.streams import naming
     from musicgen_cli.streams import output as open_output
@@ -129,7 +131,9 @@ def train(
         raise typer.BadParameter("a checkpoint is written after every epoch: -o has to name a file.")
     if resume and (split or vocab):
         raise typer.BadParameter("--resume keeps the split and the words that it began with: leave them out.")
-    corpus = corpus or Path("words.npy" if model == "text" else "rolls.npy")
+    saved = load_checkpoint(output) if resume else None
+    of_words = saved.vocabulary is not None if saved else model == "text"
+    corpus = corpus or Path("words.npy" if of_words else "rolls.npy")
     inputs = [corpus, *([split] if split else []), *([vocab] if vocab else [])]
     check_target(output, *inputs)
     refuse_suffix(output, ".npy", *midi.SUFFIXES)
@@ -145,10 +149,11 @@ def train(
     music = load_corpus(corpus)
     known = load_vocabulary(vocab) if vocab else None
     with naming(corpus):
-        settings["loss"] = _fitting_loss(model, loss, music)
+        if saved:
+            check_form(music, saved)
+        settings["loss"] = _fitting_loss(saved.model if saved else model, loss, music)
         if vocab and music.bits:
             raise MusicgenError("holds rolls: --vocab is for words")
-    saved = load_checkpoint(output) if resume else None
     if saved:
         with naming(output):
             settings = _same_settings(context, saved, settings)
@@ -164,7 +169,10 @@ def train(
     if saved and saved.resume:
         run.restore(saved.resume, saved.state_dict)
     if material.unknown:
-        say(f"{counted(material.unknown, 'word')} of the training songs not in the vocabulary: all one unknown word")
+        moved = f" (moved by up to {settings['transpose']} keys)" if settings["transpose"] else ""
+        hint = "; `vocab --transpose` counts such words" if moved else ""
+        told = f"{material.unknown:.1%} of the words of the training songs{moved} are none of the vocabulary{hint}"
+        say(told, quiet)
     say(summary(music, sides, run), quiet)
 
     fresh = saved is None and output.exists()
@@ -200,7 +208,8 @@ def _fitting_loss(model: str, loss: str | None, music: "Corpus") -> str:
     held, own = FORMS[music.form].name, MODELS[model].loss
     if held not in own:
         others = " or ".join(f"--model {name}" for name, recipe in MODELS.items() if held in recipe.loss)
-        raise MusicgenError(f"holds {music.form}, and --model {model} reads {' or '.join(own)}: take {others}")
+        way = "encode it with --as words, or take" if held == "roll" else "take"
+        raise MusicgenError(f"holds {music.form}, and --model {model} reads {' or '.join(own)}: {way} {others}")
     if loss and loss not in LOSSES[held]:
         raise MusicgenError(f"holds {music.form}, and --loss {loss} does not fit: take {' or '.join(LOSSES[held])}")
     return loss or own[held]
@@ -228,7 +237,10 @@ def _same_songs(music: "Corpus", saved: "Checkpoint", path: Path) -> dict[str, l
     missing = sum(not indices.get(digest) for digests in saved.split.values() for digest in digests)
     if missing:
         raise MusicgenError(f"{path}: lacks {missing} songs that the training began with; name the same corpus")
-    return {side: [indices[digest].pop() for digest in digests] for side, digests in saved.split.items()}
+    sides = {side: [indices[digest].pop() for digest in digests] for side, digests in saved.split.items()}
+    if music.content(sides["train"] + sides["valid"]) != saved.content:
+        raise MusicgenError(f"{path}: holds other music than the training began with; name the same corpus")
+    return sides
 
 
 def _deal(music: "Corpus", path: Path, split_file: Path | None) -> dict[str, list[int]]:
@@ -312,6 +324,7 @@ def _new_checkpoint(
         target=settings["target"],
         rates=material.rates.tolist(),
         split={side: [music.digest(i) for i in songs] for side, songs in sides.items()},
+        content=music.content(sides["train"] + sides["valid"]),
         settings=settings,
         state_dict={},
         words=words.words.tolist() if words else [],

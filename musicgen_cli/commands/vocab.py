@@ -9,11 +9,18 @@ from musicgen_cli.streams import PIPE
 
 def vocab(
     corpora: Annotated[
-        list[Path] | None, typer.Argument(metavar="CORPORA", help="Corpora of words; - is stdin.", allow_dash=True)
+        list[Path] | None,
+        typer.Argument(
+            metavar="CORPORA", help="Corpora of words, words.npy unless named; - is stdin.", allow_dash=True
+        ),
     ] = None,
     output: Output = PIPE,
     min_count: Annotated[int, typer.Option(min=1, help="Leave out words that are met less often.")] = 1,
     size: Annotated[int | None, typer.Option(min=1, help="Keep only the so many commonest words.")] = None,
+    transpose: Annotated[
+        int,
+        typer.Option(min=0, max=24, help="Count words moved by up to so many keys, too, as `train` moves songs."),
+    ] = 0,
     stats: Annotated[bool, typer.Option("--stats", help="Print what was counted; write only with -o.")] = False,
     json_: Json = False,
     quiet: Quiet = False,
@@ -49,8 +56,14 @@ def vocab(
             raise MusicgenError(
                 f"{name_of(path)}: holds {held}, not {wanted}; `musicgen encode --as words` makes words"
             )
-    counted_words = vocabulary.count([each.music for each in music], min_count, size)
+        if music[-1].steps_per_quarter != music[0].steps_per_quarter:
+            raise MusicgenError(
+                f"{name_of(path)}: its steps are not as long as those of {name_of(paths[0])}: encode it alike"
+            )
+    counted_words = vocabulary.count([each.music for each in music], min_count, size, transpose)
     facts = counted_words.facts()
+    if not facts["words"]:
+        raise MusicgenError(f"no word is met {min_count} times: a smaller --min-count")
     if writing:
         with open_output(output) as file:
             vocabulary.save(counted_words, file)

@@ -140,7 +140,8 @@ def summary(music: "Corpus", sides: dict[str, list[int]], run: "Training") -> st
 
 
 def ending(run: "Training", output: Path) -> str:
-    best = f"best epoch {run.best_epoch} ({run.best:.4f} nats a step)" if run.best_epoch else "no epoch finished"
+    unit = "step" if run.train.corpus.form else "word"
+    best = f"best epoch {run.best_epoch} ({run.best:.4f} nats a {unit})" if run.best_epoch else "no epoch finished"
     if not run.finished:
         return f"stopped in epoch {run.epoch + 1} of {run.epochs}, {best}; saved {output}, --resume goes on"
     early = f" early, after {run.patience} epochs without a better one" if run.epoch < run.epochs else ""

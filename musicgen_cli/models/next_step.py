@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from musicgen_cli.models.base import Dropout, SequenceModel, State
 from musicgen_cli.models.recurrent import Recurrent, keep
+from musicgen_cli.vocabulary import UNKNOWN
 
 
 class NextStep(SequenceModel):
@@ -29,6 +30,8 @@ class NextStep(SequenceModel):
         super().__init__()
         self.dropout, self.dense_dropout = dropout, dense_dropout
         self.embed = nn.Embedding(size, dense) if ids else nn.Identity()
+        if isinstance(self.embed, nn.Embedding):
+            self.embed.weight.data[UNKNOWN] = 0  # says nothing until training has met unknown words
         width = dense if ids else size
         if self.reads_apart:
             self.encoder = Recurrent(width, hidden, layers)
