@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from musicgen_cli.cli import COMMANDS, app
+from tests import forks
 from tests.tunes import write_songs
 
 ROOT = Path(__file__).parents[1]
@@ -16,21 +17,33 @@ README = (ROOT / "README.md").read_text()
 COMMON = README.split("\n## The stages")[1].split("\n### ")[0]  # what is said of all commands at once
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, re.M | re.S)
 
-# Training is made tiny, and what needs music21 is made up: the rest is the real command.
+# Training is made tiny, and what needs music21 is made up: the rest is the real command, in a process of its own.
 TINY = """#!/bin/sh
+musicgen="{python} -S -E {forks} {socket}"
 case "$1" in
-train) exec {python} -m musicgen_cli "$@" --hidden 8 --dense 8 --layers 1 --epochs 1 --hop 64 --patience 0 ;;
-songs) exec {python} -m musicgen_cli encode --help ;;
-*) exec {python} -m musicgen_cli "$@" ;;
+train) exec $musicgen "$@" --hidden 8 --dense 8 --layers 1 --epochs 1 --hop 64 --patience 0 ;;
+songs) exec $musicgen encode --help ;;
+*) exec $musicgen "$@" ;;
 esac
 """
 
 
+@pytest.fixture(scope="session")
+def command(tmp_path_factory):
+    """The text of a `musicgen` that forks: see forks.py."""
+    socket = tmp_path_factory.mktemp("s") / "s"
+    line = [sys.executable, forks.__file__, str(socket)]
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment(socket)) as server:
+        assert server.stdout.readline() == b"ready\n"
+        yield TINY.format(python=sys.executable, forks=forks.__file__, socket=socket)
+        server.terminate()
+
+
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, command):
     tools = tmp_path / "bin"
     tools.mkdir()
-    (tools / "musicgen").write_text(TINY.format(python=sys.executable))
+    (tools / "musicgen").write_text(command)
     (tools / "musicgen").chmod(0o755)
     (tools / "python").symlink_to(sys.executable)
     work = tmp_path / "work"
