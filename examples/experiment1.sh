@@ -3,7 +3,7 @@
 # A note is a word (C#4), a chord another (0.4.7), all of one length; three LSTMs guess the next word.
 set -eu
 PATH="${VENV:+$VENV/bin:}$PATH"
-songs=$(cd "$1" && pwd)
+songs=$(cd "${1:?a folder of MIDI files}" && pwd)
 mkdir -p "${2:-experiment1}"
 cd "${2:-experiment1}"
 

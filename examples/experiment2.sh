@@ -3,7 +3,7 @@
 # Two LSTMs read 100 steps and name one key of the next; without --source and --target each step of a window teaches.
 set -eu
 PATH="${VENV:+$VENV/bin:}$PATH"
-songs=$(cd "$1" && pwd)
+songs=$(cd "${1:?a folder of MIDI files}" && pwd)
 mkdir -p "${2:-experiment2}"
 cd "${2:-experiment2}"
 

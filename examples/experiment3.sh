@@ -3,7 +3,7 @@
 # One pair of LSTMs reads a passage, another writes the next, one key a step, always told the true steps so far.
 set -eu
 PATH="${VENV:+$VENV/bin:}$PATH"
-songs=$(cd "$1" && pwd)
+songs=$(cd "${1:?a folder of MIDI files}" && pwd)
 mkdir -p "${2:-experiment3}"
 cd "${2:-experiment3}"
 

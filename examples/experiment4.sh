@@ -3,7 +3,7 @@
 # The network of the third, whose bits are set each for itself; half of the steps it hears its own choice.
 set -eu
 PATH="${VENV:+$VENV/bin:}$PATH"
-songs=$(cd "$1" && pwd)
+songs=$(cd "${1:?a folder of MIDI files}" && pwd)
 mkdir -p "${2:-experiment4}"
 cd "${2:-experiment4}"
 

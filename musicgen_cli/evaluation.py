@@ -77,7 +77,7 @@ class Report:
         per_unit = row.nats / self.steps
         values = {
             f"nats_per_{self.unit}": per_unit,
-            "nats_per_note": row.nats / self.notes if self.notes else math.nan,
+            "nats_per_note": row.nats / max(self.notes, 1),
             "nats_per_quarter": row.nats / self.quarters,
         }
         return values | ({"perplexity": math.exp(min(per_unit, 700))} if self.unit == "word" else {})
@@ -253,7 +253,7 @@ def free_running(
     rolls = {i: roll[: prime + length] for i in songs if len(roll := corpus.roll(i)) >= prime + length}
     if not rolls:
         return None
-    read = [pad(checkpoint.rows(first(corpus[i], prime)), checkpoint.source) for i in rolls]
+    read = [pad(checkpoint.rows(corpus[i][: len(first(corpus[i], prime))]), checkpoint.source) for i in rolls]
     loss, lasting = checkpoint.build_loss(), checkpoint.lasting(device)
     rows = []
     for name, temperature in temperatures.items():

@@ -85,7 +85,7 @@ def sample(
     import numpy as np
     import torch
 
-    from musicgen_cli import midi
+    from musicgen_cli import midi, words
     from musicgen_cli.commands.inputs import load_checkpoint
     from musicgen_cli.corpus import Song, Writer
     from musicgen_cli.dataset import pad
@@ -115,7 +115,7 @@ def sample(
     settings: dict[str, Any] = {"temperature": usual_temperature(loss) if temperature is None else temperature}
     settings |= {"threshold": threshold or trained.threshold} if tossing else {}
     settings |= {name: value for name, value in (("top_k", top_k), ("top_p", top_p)) if value}
-    if trained.vocabulary and steps > MAX_STEPS:
+    if trained.vocabulary and steps + include_prime * int(words.lengths(begun).sum()) > MAX_STEPS:
         raise MusicgenError(f"a song of words lasts {MAX_STEPS} steps at most: a smaller --length or fewer --bars")
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     how = [f"--length {steps}", *(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())]

@@ -63,7 +63,7 @@ def vocab(
     counted_words = vocabulary.count([each.music for each in music], min_count, size, transpose)
     facts = counted_words.facts()
     if not facts["words"]:
-        raise MusicgenError(f"no word is met {min_count} times: a smaller --min-count")
+        raise MusicgenError(f"no word is met as often as --min-count {min_count}, or there is none")
     if writing:
         with open_output(output) as file:
             vocabulary.save(counted_words, file)
@@ -77,6 +77,6 @@ def vocab(
             )
         )
     say(
-        f"{counted(facts['words'], 'word')} of {facts['met']} met, {facts['coverage']:.1%} covered",
+        f"{counted(facts['words'], 'distinct word')}, {facts['coverage']:.1%} of the {facts['met']} met",
         quiet or not writing,
     )
