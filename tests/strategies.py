@@ -1,5 +1,7 @@
 """Random music for laws, and music drawn by hand."""
 
+import io
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -72,3 +74,11 @@ def drawn(picture: str) -> np.ndarray:
 def sounds(roll: np.ndarray) -> set[tuple[int, int]]:
     """The (step, key) that sound, by the plainest reading."""
     return {(int(place[0]), int(place[1])) for place in np.argwhere(roll)}
+
+
+def arrays(*parts: object) -> bytes:
+    """What several `np.save` to one file make."""
+    file = io.BytesIO()
+    for part in parts:
+        np.save(file, part)
+    return file.getvalue()

@@ -15,7 +15,7 @@ from musicgen_cli.errors import MusicgenError
 from musicgen_cli.representations import encode
 from musicgen_cli.score import PITCH, Score
 from musicgen_cli.split import split
-from tests.strategies import drawn, metres, quantised, rolls, tempos
+from tests.strategies import arrays, drawn, metres, quantised, rolls, tempos
 from tests.tunes import tune
 
 FIRST = drawn("G4 #-#-\nC4 #---")
@@ -34,14 +34,6 @@ FORMS = {
 def saved(corpus: Corpus) -> bytes:
     file = io.BytesIO()
     save(corpus, file)
-    return file.getvalue()
-
-
-def arrays(*parts: object) -> bytes:
-    """What several `np.save` to one file make."""
-    file = io.BytesIO()
-    for part in parts:
-        np.save(file, part)
     return file.getvalue()
 
 

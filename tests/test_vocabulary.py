@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from musicgen_cli import vocabulary, words
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.vocabulary import LETTERS, SPECIALS, START, UNKNOWN, Vocabulary, count, spelling
+from tests.strategies import arrays
 from tests.tunes import tune
 
 # Three of one word, two each of three others, one of the last.
@@ -23,14 +24,6 @@ lines = st.lists(st.sampled_from(VALID), max_size=12).map(lambda line: np.array(
 def saved(known: Vocabulary) -> bytes:
     file = io.BytesIO()
     vocabulary.save(known, file)
-    return file.getvalue()
-
-
-def arrays(*parts: object) -> bytes:
-    """What several `np.save` to one file make."""
-    file = io.BytesIO()
-    for part in parts:
-        np.save(file, part)
     return file.getvalue()
 
 
