@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from musicgen_cli import __version__, words
-from musicgen_cli.dataset import from_steps
+from musicgen_cli.dataset import as_input, from_steps, pad, to_steps
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import LOSSES, BinaryCrossEntropy, Loss
 from musicgen_cli.models import MODELS, SequenceModel
-from musicgen_cli.representations import FORMS
+from musicgen_cli.representations import FORMS, first
 from musicgen_cli.score import Score
 from musicgen_cli.vocabulary import SPECIALS, Vocabulary
 
@@ -35,7 +35,7 @@ class Checkpoint:
     steps_per_quarter: int
     tempo: float  # quarter notes per minute, the median of the training songs
     time_signature: tuple[int, int]  # the commonest of the training songs
-    source: int  # steps read
+    source: int  # steps read; 0: the whole song from its beginning
     target: int  # steps written before the last `source` are read again
     rates: list[float]  # how often each bit is set, or each word comes, in the training songs
     split: dict[str, list[str]]  # side -> digests of its songs
@@ -84,6 +84,12 @@ class Checkpoint:
         """Music of its form as the dataset takes it: a roll, or the ids of words, int32 (N,)."""
         return self.vocabulary.ids(music) if self.vocabulary else music
 
+    def prime(self, music: NDArray[Any], steps: int | None = None) -> Tensor:
+        """The first steps of a song of its form as `generate` takes them; of a word that is cut the whole is heard."""
+        begun = music[: len(first(music, steps))] if steps else music
+        rows = self.rows(begun)
+        return pad(rows, self.source) if self.vocabulary else as_input(to_steps(rows))
+
     def music(self, made: Tensor, steps: int) -> NDArray[Any]:
         """The first `steps` of what it made, bits (T, size) or ids (N,), as music of its form."""
         if not self.vocabulary:
@@ -125,7 +131,7 @@ def load(file: BinaryIO) -> Checkpoint:
         wanted = size if FORMS[checkpoint.form].name == words.NAME else 0
         if len(checkpoint.rates) != size or (listed, len(checkpoint.counts)) != (wanted, wanted):
             raise ValueError
-        if min(checkpoint.source, checkpoint.target) < 1:
+        if checkpoint.source < 0 or checkpoint.target < 1:
             raise ValueError
         checkpoint.lasting(torch.device("cpu"))  # which names what is no word
     except (RuntimeError, pickle.UnpicklingError, ValueError, KeyError, TypeError, AttributeError, EOFError, OSError):

@@ -3,7 +3,7 @@
 A step is a row of bits, (176,) or (88,), or the id of a word, ().
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from musicgen_cli.corpus import Corpus
+from musicgen_cli.hearing import Hearing
 from musicgen_cli.score import KEYS
 from musicgen_cli.vocabulary import UNKNOWN, Vocabulary
 
+BLOCK = 8  # batches among which windows of like length are found
 Move = Callable[[Tensor, Tensor], Tensor]  # steps (B, T, ...), keys up (B,) -> steps
 
 
@@ -50,10 +52,13 @@ def from_steps(steps: Tensor) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Windows:
-    """Places in a corpus where `source` steps are read and the next `target` steps are to be written.
+    """Places in a corpus where `source` steps are read and the next `target` steps, at most, are to be written.
+
+    Source 0 is for models that read songs from their beginning: of what came before, only the last step is read.
 
     Beyond the ends of a song a window holds zeros: before the first step that means "before the beginning".
     song, at: int64 (W,), the song of each window and the row of its first target step
+    hearing: how steps are heard; recalled: what memory says after each row of the corpus (T, hearing.remembers)
     """
 
     corpus: Corpus
@@ -61,38 +66,103 @@ class Windows:
     at: NDArray[np.int64]
     source: int
     target: int
+    hearing: Hearing = Hearing(0)
+    recalled: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.at)
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Target steps of each window that are within its song, (W,)."""
+        return np.asarray(np.minimum(self.target, self.corpus.offsets[self.song + 1] - self.at))
+
     def batch(self, index: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """Source (B, S, ...) and target (B, T, ...), and which target steps are real, bool (B, T)."""
+        """Source (B, S, ...) and target (B, T, ...) as they are heard, and which target steps are real, bool (B, T)."""
         offsets, song = self.corpus.offsets, self.song[index]
-        rows = self.at[index][:, None] + np.arange(-self.source, self.target)
+        source = self.source or 1
+        rows = self.at[index][:, None] + np.arange(-source, int(self.lengths[index].max(initial=0)))
         inside = (rows >= offsets[song][:, None]) & (rows < offsets[song + 1][:, None])
-        steps = to_steps(self.corpus.music[np.where(inside, rows, self.at[index][:, None])])
-        steps *= torch.from_numpy(inside).view(*inside.shape, *[1] * (steps.dim() - 2))
+        steps = self._rows(rows, inside)
+        if self.hearing.size:
+            before = [rows - lag for lag in self.hearing.lags]
+            parts = [steps, *(self._rows(row, inside & (row >= offsets[song][:, None])) for row in before)]
+            if self.recalled is not None:
+                parts.append(torch.from_numpy(self.recalled[np.where(inside, rows, 0)] * inside[..., None]))
+            steps = self.hearing.told(*parts)
         read = as_input(steps.to(device, non_blocking=True))
-        real = torch.from_numpy(inside[:, self.source :]).to(device)
-        return read[:, : self.source], read[:, self.source :], real
+        return read[:, :source], read[:, source:], torch.from_numpy(inside[:, source:]).to(device)
+
+    def _rows(self, rows: NDArray[np.int64], inside: NDArray[np.bool_]) -> Tensor:
+        """The steps at these rows (B, T) of the corpus, zeros where they are not inside their songs."""
+        steps = to_steps(self.corpus.music[np.where(inside, rows, 0)])
+        steps *= torch.from_numpy(inside).view(*inside.shape, *[1] * (steps.dim() - 2))
+        return steps
+
+    def batches(self, most: int, cells: int) -> Iterator[NDArray[np.int64]]:
+        """All windows, the like long together: indices of at most `most`, which fill at most `cells` steps."""
+        lengths = self.lengths
+        order = np.argsort(lengths, kind="stable")
+        begin = 0
+        for end in range(1, len(order) + 1):
+            if end == len(order) or end - begin >= most or (end + 1 - begin) * lengths[order[end]] > cells:
+                yield order[begin:end]
+                begin = end
+
+    def shuffled(self, rng: np.random.Generator, batch_size: int) -> NDArray[np.int64]:
+        """An order to learn in: at random, but windows in a batch are about as long as each other."""
+        order = rng.permutation(len(self))
+        lengths = self.lengths
+        if lengths.min() == lengths.max():
+            return order
+        whole = len(order) // batch_size * batch_size  # the rest is the last batch
+        blocks = np.split(order[:whole], range(BLOCK * batch_size, whole, BLOCK * batch_size))
+        like = np.concatenate([block[np.argsort(lengths[block], kind="stable")] for block in blocks])
+        batches = rng.permutation(like.reshape(-1, batch_size))
+        return np.concatenate([batches.ravel(), order[whole:]])
 
 
-def inside(corpus: Corpus, songs: Sequence[int], source: int, target: int, hop: int) -> Windows:
-    """Windows to learn from: targets every `hop` steps, and one that ends with the song; shorter songs have none."""
+def inside(corpus: Corpus, songs: Sequence[int], source: int, target: int, hop: int, **hearing: Any) -> Windows:
+    """Windows to learn from: targets every `hop` steps, and one that ends with the song.
+
+    A shorter song has none, unless songs are read from their beginning: then one of all its steps.
+    """
     song, at = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for i in songs:
         begin, last = int(corpus.offsets[i]), int(corpus.offsets[i + 1]) - target
+        if not source and corpus.lengths[i]:
+            last = max(last, begin)
         if last >= begin:
             at.append(np.unique(np.append(np.arange(begin, last, hop), last)))
             song.append(np.full(len(at[-1]), i))
-    return Windows(corpus, np.concatenate(song), np.concatenate(at), source, target)
+    return Windows(corpus, np.concatenate(song), np.concatenate(at), source, target, **hearing)
 
 
-def cover(corpus: Corpus, songs: Sequence[int], source: int, target: int) -> Windows:
-    """Windows to be judged by: targets side by side, so that every step of every song is written once."""
+def cover(corpus: Corpus, songs: Sequence[int], source: int, target: int, **hearing: Any) -> Windows:
+    """Windows to be judged by: targets side by side, so that every step of every song is written once.
+
+    Where songs are read from their beginning, one for each song.
+    """
+    target = target if source else max([1, *corpus.lengths[list(songs)].tolist()])
     at = [np.arange(corpus.offsets[i], corpus.offsets[i + 1], target) for i in songs]
     song = np.repeat(np.asarray(songs, np.int64), [len(places) for places in at])
-    return Windows(corpus, song, np.concatenate([*at, np.zeros(0, np.int64)]), source, target)
+    return Windows(corpus, song, np.concatenate([*at, np.zeros(0, np.int64)]), source, target, **hearing)
+
+
+def pad(ids: NDArray[np.int32], source: int) -> Tensor:
+    """The last `source` ids of a song, int64 (source,), zeros before its beginning."""
+    steps = to_steps(ids[-source:])
+    return torch.cat([steps.new_zeros(source - len(steps)), steps])
+
+
+def recalled(corpus: Corpus, songs: Sequence[int], hearing: Hearing) -> NDArray[np.uint8] | None:
+    """What memory says after each row of some songs of a corpus (T, hearing.remembers), if it is heard."""
+    if not hearing.memory:
+        return None
+    said = np.zeros((len(corpus.music), hearing.remembers), np.uint8)
+    for i in songs:
+        said[corpus.offsets[i] : corpus.offsets[i + 1]] = hearing.recall(to_steps(corpus[i]).numpy())
+    return said
 
 
 def rates(corpus: Corpus, songs: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
@@ -139,21 +209,3 @@ def mover(table: NDArray[np.int32]) -> Move:
         return moved[shifts[:, None] + furthest, steps]
 
     return transpose_ids
-
-
-def transpose(steps: Tensor, shifts: Tensor) -> Tensor:
-    """Steps (B, T, 176) or (B, T, 88), each song moved up by its own number of keys, int64 (B,).
-
-    What moves off the keyboard is gone.
-    """
-    keys = torch.arange(KEYS, device=steps.device) - shifts[:, None]
-    there = (keys >= 0) & (keys < KEYS)
-    by_key = steps.view(*steps.shape[:2], KEYS, -1)
-    index = keys.clamp(0, KEYS - 1)[:, None, :, None].expand_as(by_key)
-    return (by_key.gather(2, index) * there[:, None, :, None]).flatten(2)
-
-
-def pad(prime: NDArray[Any], source: int) -> Tensor:
-    """The last `source` steps of a prime, a roll or ids int32 (n,), as input (S, ...), zeros before its beginning."""
-    steps = as_input(to_steps(prime[-source:]))
-    return torch.cat([steps.new_zeros(source - len(steps), *steps.shape[1:]), steps])

@@ -1,9 +1,8 @@
 """A checkpoint against songs: one step ahead and running free, beside what needs no model at all."""
 
-import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,17 @@ from numpy.typing import NDArray
 from musicgen_cli import words
 from musicgen_cli.checkpoint import Checkpoint
 from musicgen_cli.corpus import Corpus
-from musicgen_cli.dataset import cover, in_ids, pad
+from musicgen_cli.dataset import cover, in_ids, recalled
 from musicgen_cli.device import generator
+from musicgen_cli.likelihood import Judged, PerStep, average, by_rates, changes, summary
 from musicgen_cli.losses import WordCrossEntropy
 from musicgen_cli.metrics import Counts, count
 from musicgen_cli.models import SequenceModel
-from musicgen_cli.representations import FORMS, as_roll, first
+from musicgen_cli.representations import FORMS, as_roll
 from musicgen_cli.roll import sounding, struck
 from musicgen_cli.sampling import best, drawer, generate
 from musicgen_cli.score import KEYS
-from musicgen_cli.training import teach
+from musicgen_cli.training import AT_ONCE, CELLS, teach
 from musicgen_cli.vocabulary import SPECIALS, UNKNOWN, Vocabulary, spelling
 
 COMMONEST = 4  # keys of the baseline that always plays the same ones: the voices of a chorale
@@ -31,14 +31,14 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Row:
-    """One predictor's scores: bits counted for each song, and where the predictor has any, nats over all songs.
+    """One predictor's scores: bits counted for each song, and where the predictor has any, nats of every step.
 
     right: of words, the share that is right; loss: by which it was trained, in nats per step
     """
 
     name: str
     songs: list[Counts]
-    nats: float | None = None  # of the calibrated probabilities: what the field calls negative log-likelihood
+    nats: PerStep | None = None  # of the calibrated probabilities: what the field calls negative log-likelihood
     loss: float | None = None
     right: float | None = None
 
@@ -65,32 +65,24 @@ class Report:
 
     rows: list[Row]
     steps: int
-    notes: int
-    quarters: float
-    unit: str = "step"
+    judged: Judged
     unknown: int = 0
 
-    def nats(self, row: Row) -> dict[str, float]:
-        """A predictor's nats per step or word, per note and per quarter note; of words the perplexity, too."""
-        if row.nats is None:
-            return {}
-        per_unit = row.nats / self.steps
-        values = {
-            f"nats_per_{self.unit}": per_unit,
-            "nats_per_note": row.nats / max(self.notes, 1),
-            "nats_per_quarter": row.nats / self.quarters,
-        }
-        return values | ({"perplexity": math.exp(min(per_unit, 700))} if self.unit == "word" else {})
+    @property
+    def unit(self) -> str:
+        return self.judged.unit
 
     def as_dicts(self) -> list[dict[str, Any]]:
         dicts = []
         for row in self.rows:
-            values: dict[str, Any] = {"name": row.name, "songs": len(row.songs)}
+            values: dict[str, Any] = {"name": row.name}
             values |= {"loss": row.loss} if row.loss is not None else {}
-            values |= self.nats(row) | {"accuracy": row.accuracy}
-            for score in ("recall", "precision", "f1", "density"):
-                mean, deviation = row.spread(score)
-                values |= {score: getattr(row.all, score), f"{score}_mean": mean, f"{score}_sd": deviation}
+            values |= summary(row.nats, self.judged) if row.nats else {}
+            if row.songs:
+                values |= {"songs": len(row.songs), "accuracy": row.accuracy}
+                for score in ("recall", "precision", "f1", "density"):
+                    mean, deviation = row.spread(score)
+                    values |= {score: getattr(row.all, score), f"{score}_mean": mean, f"{score}_sd": deviation}
             dicts.append(values)
         return dicts
 
@@ -125,14 +117,11 @@ def _key_rates(checkpoint: Checkpoint) -> NDArray[np.float64]:
 
 @dataclass
 class Answers:
-    """What a model said of each song: loss and nats over all steps, and for each song its likeliest steps (T, ...)."""
+    """What a model said of songs: the loss of all steps, nats of each (T,), and its likeliest steps (T, ...)."""
 
-    loss: float = 0.0
-    nats: float = 0.0
-    chosen: dict[int, list[NDArray[Any]]] = field(default_factory=dict)
-
-    def of(self, song: int) -> NDArray[Any]:
-        return np.concatenate(self.chosen[song])
+    loss: float
+    nats: list[NDArray[np.float64]]
+    chosen: list[NDArray[Any]]
 
 
 @torch.inference_mode()
@@ -143,21 +132,31 @@ def answers(
     songs: Sequence[int],
     threshold: float,
     device: torch.device,
+    choose: bool = True,
 ) -> Answers:
-    """Every step of songs of a corpus of bits or ids predicted from the true steps before it."""
-    loss = checkpoint.build_loss()
-    windows = cover(steps, songs, checkpoint.source, checkpoint.target)
-    found = Answers(chosen={song: [] for song in songs})
-    for begin in range(0, len(windows), BATCH):
-        index = np.arange(begin, min(begin + BATCH, len(windows)))
+    """Every step of songs of a corpus of bits or ids predicted from the true steps before it.
+
+    choose: whether the likeliest steps are asked for, too
+    """
+    loss, hearing = checkpoint.build_loss(), model.hearing
+    heard = recalled(steps, songs, hearing)
+    windows = cover(steps, songs, checkpoint.source, checkpoint.target, hearing=hearing, recalled=heard)
+    found: dict[int, tuple[NDArray[Any], ...]] = {}
+    lost = 0.0
+    for index in windows.batches(AT_ONCE, CELLS):
         source, target, real = windows.batch(index, device)
-        logits = teach(model, loss, source, target)
-        found.loss += float((loss(logits, target) * real).sum())
-        found.nats += float((loss.nats(logits, target) * real).sum())
-        chosen, there = best(loss, logits, threshold).cpu().numpy(), real.cpu().numpy()
-        for row, song in enumerate(windows.song[index].tolist()):
-            found.chosen[song].append(chosen[row][there[row]])
-    return found
+        answer, target = teach(model, loss, source, target), hearing.bits(target)
+        nats = loss.nats(answer, target)
+        lost += float(((nats if loss.exact else loss(answer, target)) * real).sum())
+        chosen = best(loss, answer, threshold).cpu().numpy() if choose else np.zeros(real.shape, np.uint8)
+        parts = (nats.double().cpu().numpy(), chosen)
+        for row, (window, there) in enumerate(zip(index.tolist(), real.cpu().numpy())):
+            found[int(windows.at[window])] = tuple(part[row][there] for part in parts)
+    each: dict[int, list[tuple[NDArray[Any], ...]]] = {song: [] for song in songs}
+    for window in np.lexsort((windows.at, windows.song)).tolist():
+        each[int(windows.song[window])].append(found[int(windows.at[window])])
+    said, chosen_steps = zip(*([np.concatenate(part) for part in zip(*parts)] for parts in each.values()))
+    return Answers(lost, list(said), list(chosen_steps))
 
 
 def one_step(
@@ -174,16 +173,41 @@ def one_step(
     found = answers(checkpoint, model, corpus, songs, threshold, device)
     rolls = [corpus.roll(i) for i in songs]
     steps = sum(map(len, rolls))
-    counts = [count(found.of(i).reshape(roll.shape), roll) for i, roll in zip(songs, rolls)]
-    rows = [Row("model", counts, found.nats, found.loss / steps)]
-    often = np.clip(np.array(checkpoint.rates), 1e-9, 1 - 1e-9)
-    set_, steps_of = (sum(part) for part in zip(*((roll.reshape(len(roll), -1).sum(0), len(roll)) for roll in rolls)))
-    by_rate = -float((set_ * np.log(often) + (steps_of - set_) * np.log1p(-often)).sum())
-    likely = [np.broadcast_to((often > 0.5).reshape(roll.shape[1:]), roll.shape) for roll in rolls]
-    rows.append(Row("a rate for each bit", [count(*pair) for pair in zip(likely, rolls)], by_rate))
+    counts = [count(said.reshape(roll.shape), roll) for said, roll in zip(found.chosen, rolls)]
+    rows = [Row("model", counts, found.nats, found.loss / steps), *_rates(checkpoint, rolls)]
     rows += [Row(name, [_one_step(guess, roll) for roll in rolls]) for name, guess in baselines(checkpoint).items()]
+    return Report(rows, steps, _judged(corpus, rolls))
+
+
+def averaged(checkpoints: dict[str, Checkpoint], corpus: Corpus, songs: Sequence[int], device: torch.device) -> Report:
+    """The likelihood of rolls by the mean of the probabilities of several models, by each of them, and by rates."""
+    rolls = [corpus.roll(i) for i in songs]
+    said = {}
+    for name, trained in checkpoints.items():
+        said[name] = answers(trained, trained.build(device), corpus, songs, 0.5, device, choose=False).nats
+    rows = [Row(f"average of {len(said)}", [], average(list(said.values())))]
+    rows += [Row(name, [], nats) for name, nats in said.items()]
+    rows += _rates(next(iter(checkpoints.values())), rolls)
+    return Report(rows, sum(map(len, rolls)), _judged(corpus, rolls))
+
+
+def _judged(corpus: Corpus, rolls: Sequence[NDArray[np.bool_]]) -> Judged:
     notes = sum(int(struck(roll).sum()) for roll in rolls)
-    return Report(rows, steps, notes, steps / corpus.steps_per_quarter)
+    return Judged(notes, sum(map(len, rolls)) / corpus.steps_per_quarter, changed=[changes(roll) for roll in rolls])
+
+
+def _rates(checkpoint: Checkpoint, rolls: Sequence[NDArray[np.bool_]]) -> list[Row]:
+    """How likely songs are to whom knows only how often bits are set in the training songs."""
+    each = np.array(checkpoint.rates)
+    names = {"one rate for all bits": np.full_like(each, each.mean()), "a rate for each bit": each}
+    return [
+        Row(name, [count(_likely(often, roll), roll) for roll in rolls], [by_rates(roll, often) for roll in rolls])
+        for name, often in names.items()
+    ]
+
+
+def _likely(rates: NDArray[np.float64], roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.broadcast_to((rates > 0.5).reshape(roll.shape[1:]), roll.shape)
 
 
 def _one_word(
@@ -196,27 +220,36 @@ def _one_word(
 ) -> Report:
     found = answers(checkpoint, model, in_ids(corpus, vocabulary), songs, 0.5, device)
     music = [np.asarray(corpus[i]) for i in songs]
-    came = np.concatenate(music)
-    ids = vocabulary.ids(came)
     known = vocabulary.words[len(SPECIALS) :]
-    spelled = float(spelling(came[ids == UNKNOWN], known).sum())  # saying that a word is unknown doesn't name it
     log_rates = torch.tensor(checkpoint.rates, dtype=torch.float64).log()
     loss = checkpoint.build_loss()
     assert isinstance(loss, WordCrossEntropy)
-    unigram = -float(loss.log_probabilities(log_rates)[torch.from_numpy(ids.astype(np.int64))].sum()) + spelled
+    by_frequency = -loss.log_probabilities(log_rates).numpy()
     commonest = known[np.argmax(checkpoint.rates[len(SPECIALS) :])]
+    spelled, unigram = [], []
+    for song in music:
+        ids = vocabulary.ids(song)
+        spelled.append(np.zeros(len(song)))  # saying that a word is unknown doesn't name it
+        spelled[-1][ids == UNKNOWN] = spelling(song[ids == UNKNOWN], known)
+        unigram.append(by_frequency[ids] + spelled[-1])
 
-    def row(name: str, said: list[NDArray[Any]], nats: float | None = None) -> Row:
-        right = np.mean(np.concatenate(said) == came)
+    def row(name: str, said: Sequence[NDArray[Any]], nats: PerStep | None = None) -> Row:
+        right = np.mean(np.concatenate(said) == np.concatenate(music))
         return Row(name, [_compare(*pair) for pair in zip(said, music)], nats, right=float(right))
 
     rows = [
-        row("model", [vocabulary.words[found.of(i)] for i in songs], found.nats + spelled),
+        row(
+            "model",
+            [vocabulary.words[ids] for ids in found.chosen],
+            [said + more for said, more in zip(found.nats, spelled)],
+        ),
         row("unigram", [np.full(len(song), commonest) for song in music], unigram),
         row("copy the last word", [np.append("R:1", song[:-1])[: len(song)] for song in music]),
     ]
+    came = np.concatenate(music)
     quarters = int(words.lengths(came).sum()) / corpus.steps_per_quarter
-    return Report(rows, len(came), int(words.notes(came).sum()), quarters, "word", len(came[ids == UNKNOWN]))
+    unknown = int((vocabulary.ids(came) == UNKNOWN).sum())
+    return Report(rows, len(came), Judged(int(words.notes(came).sum()), quarters, "word"), unknown)
 
 
 def _compare(said: NDArray[Any], came: NDArray[Any]) -> Counts:
@@ -253,7 +286,7 @@ def free_running(
     rolls = {i: roll[: prime + length] for i in songs if len(roll := corpus.roll(i)) >= prime + length}
     if not rolls:
         return None
-    read = [pad(checkpoint.rows(corpus[i][: len(first(corpus[i], prime))]), checkpoint.source) for i in rolls]
+    read = [checkpoint.prime(corpus[i], prime) for i in rolls]
     loss, lasting = checkpoint.build_loss(), checkpoint.lasting(device)
     rows = []
     for name, temperature in temperatures.items():
@@ -262,14 +295,12 @@ def free_running(
             primes = torch.stack(read[begin : begin + BATCH]).to(device)
             coins = [generator(device, seed + begin + n) for n in range(len(primes))]
             draw = drawer(loss, coins, threshold=threshold, temperature=temperature)
-            new = generate(model, primes, length, checkpoint.target, draw, lasting=lasting)
+            new = generate(model, primes, length, checkpoint.source, checkpoint.target, draw, lasting=lasting)
             made += [as_roll(checkpoint.music(song, length)) for song in new]
         rows.append(Row(name, [count(new, roll[prime:]) for new, roll in zip(made, rolls.values())]))
     for name, guess in baselines(checkpoint).items():
         rows.append(Row(name, [_running(guess, roll, prime) for roll in rolls.values()]))
-    steps = length * len(rolls)
-    notes = sum(int(struck(roll[prime:]).sum()) for roll in rolls.values())
-    return Report(rows, steps, notes, steps / corpus.steps_per_quarter)
+    return Report(rows, length * len(rolls), _judged(corpus, [roll[prime:] for roll in rolls.values()]))
 
 
 def _one_step(guess: Guess, music: NDArray[np.bool_]) -> Counts:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from musicgen_cli.models import Chords
 from musicgen_cli.vocabulary import SPECIALS, UNKNOWN
 
 SURE = 0.99  # no key is expected with a higher probability than this, where keys share one softmax
@@ -20,6 +21,8 @@ IMPOSSIBLE = 1e4  # nats of padding, which is not counted: infinity times 0 woul
 @dataclass(frozen=True)
 class BinaryCrossEntropy:
     """Every bit is a yes or no of its own."""
+
+    exact = True  # whether what training lessens is the negative log-likelihood
 
     def outputs(self, size: int) -> int:
         """Logits of a step of this size."""
@@ -54,6 +57,7 @@ class Focal(BinaryCrossEntropy):
     probability p but where (gamma + 1) logit(q) - logit(alpha) = logit(p), for q the sigmoid of the output.
     """
 
+    exact = False
     alpha: float = 0.75  # weight of a set bit; 1 - alpha of a clear one
     gamma: float = 2.0
 
@@ -83,6 +87,7 @@ class KeyCrossEntropy:
     probability of each bit. That reading is what `nats` scores, so that these models stand beside the others.
     """
 
+    exact = False
     together: float = 1.0
 
     def outputs(self, size: int) -> int:
@@ -118,6 +123,7 @@ class WordCrossEntropy:
     never met is nothing that a softmax could learn.
     """
 
+    exact = True
     unseen: float = 0.5
 
     def __post_init__(self) -> None:
@@ -147,8 +153,27 @@ class WordCrossEntropy:
         return choice
 
 
-Loss = BinaryCrossEntropy | Focal | KeyCrossEntropy | WordCrossEntropy
+@dataclass(frozen=True)
+class Chord:
+    """The exact likelihood of whole chords, as a ChordHead spells them."""
+
+    exact = True
+
+    def outputs(self, size: int) -> int:
+        return size + 1
+
+    def __call__(self, answer: Chords, target: Tensor) -> Tensor:
+        return answer.nats(target)
+
+    def nats(self, answer: Chords, target: Tensor) -> Tensor:
+        return answer.nats(target)
+
+    def begin(self, rates: Tensor) -> Tensor:
+        return torch.cat([rates.clamp(1e-5).log(), torch.zeros(1)])
+
+
+Loss = BinaryCrossEntropy | Focal | KeyCrossEntropy | WordCrossEntropy | Chord
 LOSSES: dict[str, dict[str, type[Loss]]] = {  # by representation, then by name
-    "roll": {"cross-entropy": KeyCrossEntropy, "bce": BinaryCrossEntropy, "focal": Focal},
+    "roll": {"cross-entropy": KeyCrossEntropy, "bce": BinaryCrossEntropy, "focal": Focal, "chord": Chord},
     "words": {"cross-entropy": WordCrossEntropy},
 }

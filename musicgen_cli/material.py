@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen_cli.corpus import Corpus
-from musicgen_cli.dataset import Move, in_ids, mover, rates, transpose, unseen_rate, word_rates
+from musicgen_cli.dataset import Move, in_ids, mover, rates, unseen_rate, word_rates
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.roll import sounding
 from musicgen_cli.vocabulary import UNKNOWN, Vocabulary, count
@@ -18,14 +18,14 @@ from musicgen_cli.vocabulary import UNKNOWN, Vocabulary, count
 class Material:
     """steps: a corpus of bits or ids; size: bits of a step, or words; rates: how often each comes (size,).
 
-    move: how steps are transposed; loss: what the losses of one choice have to know
+    move: how steps are transposed, if not as bits are; loss: what the losses of one choice have to know
     unknown: share of the words, moved as training moves them, that have no id
     """
 
     steps: Corpus
     size: int
     rates: NDArray[np.float64]
-    move: Move
+    move: Move | None
     loss: dict[str, Any]
     vocabulary: Vocabulary | None = None
     unknown: float = 0.0
@@ -36,7 +36,7 @@ def of_rolls(music: Corpus, songs: Sequence[int]) -> Material:
     silent = sum(int((~sounding(music.roll(i)).any(1)).sum()) for i in songs)
     steps = int(music.lengths[list(songs)].sum())
     together = float(often.sum()) * steps / max(steps - silent, 1)
-    return Material(music, len(often), often, transpose, {"together": together})
+    return Material(music, len(often), often, None, {"together": together})
 
 
 def of_words(music: Corpus, songs: Sequence[int], furthest: int, vocabulary: Vocabulary | None = None) -> Material:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from musicgen_cli.losses import BinaryCrossEntropy, KeyCrossEntropy, Loss, WordCrossEntropy
-from musicgen_cli.models import SequenceModel, State, unroll
+from musicgen_cli.losses import BinaryCrossEntropy, Chord, KeyCrossEntropy, Loss, WordCrossEntropy
+from musicgen_cli.models import Answer, Chords, Given, SequenceModel, State, unroll
+from musicgen_cli.models.chord import Pick
 from musicgen_cli.score import KEYS
 from musicgen_cli.vocabulary import SPECIALS
 
@@ -15,13 +16,19 @@ TEMPERATURE = 0.3  # of bits, chosen on validation songs: onsets as many as in t
 HONEST = 1.0  # of one choice: as the model expects
 BISECTIONS = 9  # of eight units of log-odds: to within a sixtieth
 
-Draw = Callable[[Tensor, Tensor], Tensor]  # logits (B, outputs), the step before (B, ...) -> step (B, ...)
+Draw = Callable[..., Tensor]  # an answer for (B,) songs, the step before (B, ...), and what is given -> step (B, ...)
 
 
-def best(loss: Loss, logits: Tensor, threshold: float = 0.5) -> Tensor:
-    """The likeliest steps, of logits (..., outputs); where bits answer, those with an output above the threshold."""
+def best(loss: Loss, logits: Answer, threshold: float = 0.5) -> Tensor:
+    """The likeliest steps (..., size) or ids of an answer for (...); bits are those with an output above the threshold.
+
+    Of a chord the likeliest note, given those above it, one after the other.
+    """
+    if isinstance(logits, Chords):
+        return logits.flat().draw(likeliest).view(*logits.hidden.shape[:-1], -1)
     if isinstance(loss, BinaryCrossEntropy):
         return (logits > math.log(threshold / (1 - threshold))).float()
+    assert not isinstance(loss, Chord)
     return loss.step(_known(loss, logits).argmax(-1), logits.shape[-1])
 
 
@@ -40,45 +47,61 @@ def drawer(
     of its calibrated probability, less those at the threshold, over the temperature. An honest draw has temperature 1
     and the threshold at which the calibrated probability is one half.
     One choice: by its probability, to the power of 1 / temperature, among the `top_k` likeliest, and among the
-    likeliest that together have `top_p` of it (Holtzman et al. 2020).
+    likeliest that together have `top_p` of it (Holtzman et al. 2020). A chord is spelled by such choices.
     At temperature 0 it is `best`. What could not be played after the step before it is never drawn.
     """
     if isinstance(loss, BinaryCrossEntropy):
         return _toss(loss, generators, threshold, temperature)
-    return _pick(loss, generators, temperature, top_k, top_p)
+    pick = picker(generators, temperature, top_k, top_p)
+    if isinstance(loss, Chord):
+        return lambda answer, before, given=None: answer.draw(pick, given)
+    return _choose(loss, pick)
 
 
 def _toss(loss: BinaryCrossEntropy, generators: Sequence[torch.Generator], value: float, temperature: float) -> Draw:
     fair = loss.log_odds(torch.tensor(value, dtype=torch.float64).logit()).item()
 
-    def draw(logits: Tensor, before: Tensor) -> Tensor:
+    def draw(logits: Answer, before: Tensor, given: Given | None = None) -> Tensor:
         if temperature == 0:
-            return playable(best(loss, logits, value), before)
-        chance = ((loss.log_odds(logits.float()) - fair) / temperature).sigmoid()
-        coins = [torch.rand(chance.shape[1:], generator=own, device=own.device) for own in generators]
-        return playable((torch.stack(coins).to(chance.device) < chance).float(), before)
+            step = best(loss, logits, value)
+        else:
+            chance = ((loss.log_odds(logits.float()) - fair) / temperature).sigmoid()
+            coins = [torch.rand(chance.shape[1:], generator=own, device=own.device) for own in generators]
+            step = (torch.stack(coins).to(chance.device) < chance).float()
+        if given:
+            step = torch.where(given.must, 1.0, step * given.may)
+        return playable(step, before)
 
     return draw
 
 
-def _pick(
-    loss: KeyCrossEntropy | WordCrossEntropy,
-    generators: Sequence[torch.Generator],
-    temperature: float,
-    top_k: int | None,
-    top_p: float,
-) -> Draw:
-    def draw(logits: Tensor, before: Tensor) -> Tensor:
-        scores = _known(loss, logits.float(), before)
-        if temperature == 0:
-            return loss.step(scores.argmax(-1), logits.shape[-1])
+def likeliest(scores: Tensor) -> Tensor:
+    """The likeliest choice (B,) of log-probabilities (B, C)."""
+    return scores.argmax(-1)
+
+
+def picker(
+    generators: Sequence[torch.Generator], temperature: float, top_k: int | None = None, top_p: float = 1.0
+) -> Pick:
+    """How a choice (B,) is drawn from log-probabilities (B, C), a generator for each song."""
+    if temperature == 0:
+        return likeliest
+
+    def pick(scores: Tensor) -> Tensor:
         order = scores.argsort(stable=True, dim=-1, descending=True)[:, :top_k]
         chance = (scores.gather(-1, order) / temperature).softmax(-1)
         chance = chance * (chance.cumsum(-1) - chance < top_p)  # the likeliest is always among them
         coins = torch.stack([torch.rand(1, generator=own, device=own.device) for own in generators]).to(chance.device)
         reached = chance.cumsum(-1)
         place = (reached <= coins * reached[:, -1:]).sum(-1, keepdim=True).clamp(max=chance.shape[-1] - 1)
-        return loss.step(order.gather(-1, place)[:, 0], logits.shape[-1])
+        return order.gather(-1, place)[:, 0]
+
+    return pick
+
+
+def _choose(loss: KeyCrossEntropy | WordCrossEntropy, pick: Pick) -> Draw:
+    def draw(logits: Answer, before: Tensor, given: Given | None = None) -> Tensor:
+        return loss.step(pick(_known(loss, logits.float(), before)), logits.shape[-1])
 
     return draw
 
@@ -112,32 +135,57 @@ def generate(
     model: SequenceModel,
     prime: Tensor,
     length: int,
+    source: int,
     target: int,
     draw: Draw,
     state: State | None = None,
     lasting: Tensor | None = None,
+    given: Given | None = None,
 ) -> Tensor:
     """Go on from prime (B, S, ...) by `length` steps: bits uint8 (B, length, size), or ids int64 (B, N).
 
-    After every `target` steps, the length it was taught to write, the model reads the last S steps again.
+    After every `target` steps, the length it was taught to write, the model reads the last `source` steps again; where
+    `source` is 0 it has read the prime from its beginning and never has to.
     state: begin in this state, not in the one that reading the prime leaves
     lasting: where steps are ids, how long each id lasts (V,): goes on until all songs last for `length` or longer
+    given: the notes that are set already, (B, length, size)
     """
     model.eval()
-    recent, made = prime, list[Tensor]()
+    hearing = model.hearing
+    hear = hearing.listener(len(prime))
+    recent = before_the_beginning(model, prime, source)
+    if prime.shape[1]:
+        heard = torch.stack([hear(step) for step in prime.unbind(1)], 1)
+        recent = torch.cat([recent, heard], 1)[:, -(source or 1 + prime.shape[1]) :]
+    made = list[Tensor]()
     lasted = torch.zeros(len(prime), dtype=torch.int64, device=prime.device)
+
+    def choose(t: int, features: Tensor, before: Tensor) -> Tensor:
+        answer = model.head(features)
+        step = draw(answer, hearing.bits(before), given and given.at(sum(part.shape[1] for part in made) + t))
+        return hear(step)
+
     while (left := length - int(lasted.min())) > 0:
+        written = target if source else left
         _, new = unroll(
             model,
             recent[:, -1],
             state if state is not None else model.encode(recent),
-            min(target, left) if lasting is None else target,  # so that no song hangs on how long others last
-            lambda t, features, before: draw(model.head(features), before),
+            min(written, left) if lasting is None else target,  # so that no song hangs on how long others last
+            choose,
         )
-        made.append(new.byte() if new.is_floating_point() else new)
+        made.append(new)
         lasted += new.shape[1] if lasting is None else lasting[new].sum(1)
-        recent, state = torch.cat([recent, new], 1)[:, -prime.shape[1] :], None
-    return torch.cat(made, 1)
+        recent, state = torch.cat([recent, new], 1)[:, -source:], None  # of source 0 all
+    whole = hearing.bits(torch.cat(made, 1))
+    return whole.byte() if whole.is_floating_point() else whole
+
+
+def before_the_beginning(model: SequenceModel, prime: Tensor, source: int) -> Tensor:
+    """The steps that stand before a song (B, S, ...), S at least 1, as the model hears them."""
+    if model.hearing.size:
+        return model.hearing.silence(len(prime), source or 1, device=prime.device)
+    return prime.new_zeros(len(prime), source)
 
 
 def usual_temperature(loss: Loss) -> float:
@@ -145,7 +193,14 @@ def usual_temperature(loss: Loss) -> float:
 
 
 def fit_threshold(
-    model: SequenceModel, loss: Loss, prime: Tensor, length: int, target: int, density: float, temperature: float
+    model: SequenceModel,
+    loss: Loss,
+    prime: Tensor,
+    length: int,
+    source: int,
+    target: int,
+    density: float,
+    temperature: float,
 ) -> float:
     """The threshold at which a model, running free after prime (B, S, size), sets bits as densely as the corpus does.
 
@@ -157,7 +212,7 @@ def fit_threshold(
         value = torch.tensor(middle, dtype=torch.float64).sigmoid().item()
         coins = [torch.Generator(prime.device).manual_seed(i) for i in range(len(prime))]
         draw = drawer(loss, coins, threshold=value, temperature=temperature)
-        made = generate(model, prime, length, target, draw)
+        made = generate(model, prime, length, source, target, draw)
         low, high = (middle, high) if made.float().mean() > density else (low, middle)
     return round(torch.tensor((low + high) / 2, dtype=torch.float64).sigmoid().item(), 4)
 

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from musicgen_cli.dataset import Move, Windows
-from musicgen_cli.dataset import transpose as bits_moved
 from musicgen_cli.device import autocast, generator
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import BinaryCrossEntropy, Loss
 from musicgen_cli.metrics import Counts
-from musicgen_cli.models import Dropout, SequenceModel, unroll
+from musicgen_cli.models import Answer, Dropout, SequenceModel, unroll
 from musicgen_cli.sampling import TEMPERATURE, best, drawer, fit_threshold
 
 DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done -> share of the first forcing left
@@ -26,6 +25,7 @@ DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done ->
     "linear": lambda done: 1 - done,
     "quadratic": lambda done: (1 - done) ** 2,
 }
+AT_ONCE, CELLS = 64, 1 << 14  # windows, and their steps, that are scored at once
 SHUFFLE, NOISE, SHIFT = range(3)  # what is drawn from a seed, each from generators of its own
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": partial(torch.optim.AdamW, fused=True),
@@ -41,8 +41,8 @@ def teach(
     target: Tensor,
     forced: Tensor | None = None,
     dropout: Dropout | None = None,
-) -> Tensor:
-    """Logits (B, T, outputs) for target (B, T, ...) after source (B, S, ...): scheduled sampling (Bengio et al. 2015).
+) -> Answer:
+    """The answer for target (B, T, ...) after source (B, S, ...), as heard: scheduled sampling (Bengio et al. 2015).
 
     forced: bool (B, T), after which steps the model hears the target rather than its likeliest step; None is always.
     What the model feeds itself is not differentiated, so a rollout without gradients first finds its inputs, and one
@@ -55,12 +55,15 @@ def teach(
         with torch.no_grad():
 
             def choose(t: int, features: Tensor, before: Tensor) -> Tensor:
-                own = draw(model.head(features), before)
+                own = draw(model.head(features), model.hearing.bits(before))
+                if own.is_floating_point():
+                    own = torch.cat([own, target[:, t, own.shape[1] :]], 1)  # moved by as much
                 return torch.where(forced[:, t].view(-1, *[1] * (own.dim() - 1)), target[:, t], own)
 
             _, heard = unroll(model, source[:, -1], state, target.shape[1], choose, dropout)
     inputs = torch.cat([source[:, -1:], heard[:, :-1]], 1)
-    return model.head(model.decode(inputs, state, dropout))  # type: ignore[no-any-return]
+    answer: Answer = model.head(model.decode(inputs, state, dropout))
+    return answer.float() if isinstance(answer, Tensor) else answer
 
 
 @dataclass
@@ -108,15 +111,14 @@ class Epoch:
 
 
 @torch.inference_mode()
-def evaluate(model: SequenceModel, loss: Loss, windows: Windows, device: torch.device, batch_size: int = 64) -> Scores:
+def evaluate(model: SequenceModel, loss: Loss, windows: Windows, device: torch.device) -> Scores:
     """One step ahead, with the true steps before it, over all windows."""
     model.eval()
     scores = Scores()
-    for begin in range(0, len(windows), batch_size):
-        index = np.arange(begin, min(begin + batch_size, len(windows)))
-        source, target, real = windows.batch(index, device)
-        logits = teach(model, loss, source, target).float()
-        scores.add(loss(logits, target), best(loss, logits), target, real)
+    for index in windows.batches(AT_ONCE, CELLS):
+        source, heard, real = windows.batch(index, device)
+        answer, target = teach(model, loss, source, heard), model.hearing.bits(heard)
+        scores.add(loss(answer, target), best(loss, answer), target, real)
     return scores
 
 
@@ -127,7 +129,7 @@ class Training:
     optimiser, the schedule, the place, and the sums of the epoch begun.
 
     rates: how often each bit is set, or each word comes (size,): what the model begins with
-    move: how steps are transposed
+    move: how steps are transposed, if not as bits are
     """
 
     def __init__(
@@ -152,11 +154,11 @@ class Training:
         patience: int,
         seed: int,
         precision: str,
-        move: Move = bits_moved,
+        move: Move | None = None,
     ):
         model.expect(loss.begin(torch.tensor(rates, dtype=torch.float32)))
         self.density = float(rates.mean())
-        self.move = move
+        self.move = move or model.hearing.move
         self.model, self.loss, self.train, self.valid = model.to(device), loss, train, valid
         self.device, self.epochs, self.batch_size, self.clip = device, epochs, batch_size, clip
         self.forcing, self.decay, self.shift = teacher_forcing, forcing_decay, transpose
@@ -195,7 +197,7 @@ class Training:
         """
         since = time.perf_counter()
         while not self.finished:
-            order = np.random.default_rng([self.seed, SHUFFLE, self.epoch]).permutation(len(self.train))
+            order = self.train.shuffled(np.random.default_rng([self.seed, SHUFFLE, self.epoch]), self.batch_size)
             forcing = self.forcing * DECAYS[self.decay](self.epoch / self.epochs)
             number = self.epoch + 1
             while self.step < number * self.batches:
@@ -227,8 +229,9 @@ class Training:
         coins = torch.rand(target.shape[:2], generator=noise, device=self.device)
         forced = coins < forcing if forcing < 1 else None
         with autocast(self.device, self.precision):
-            logits = teach(self.model, self.loss, source, target, forced, dropout).float()
-        nats = self.loss(logits, target)
+            answer = teach(self.model, self.loss, source, target, forced, dropout)
+        target = self.model.hearing.bits(target)
+        nats = self.loss(answer, target)
         loss = (nats * real).sum() / real.sum()
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -238,7 +241,9 @@ class Training:
         self.optimizer.step()
         self.scheduler.step()
         self.step += 1
-        self.scores.add(nats.detach(), best(self.loss, logits.detach()), target, real)
+        with torch.no_grad():
+            chosen = best(self.loss, answer)
+        self.scores.add(nats.detach(), chosen, target, real)
 
     def _close_epoch(self, forcing: float) -> Epoch:
         with autocast(self.device, self.precision):
@@ -261,9 +266,10 @@ class Training:
             return 0.5
         now = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.best_weights)
-        size = self.model.head.out_features
-        prime = torch.zeros(songs, self.train.source, size, device=self.device)
-        threshold = fit_threshold(self.model, self.loss, prime, steps, self.train.target, self.density, TEMPERATURE)
+        nothing = torch.zeros(songs, 0, self.model.hearing.size, device=self.device)
+        threshold = fit_threshold(
+            self.model, self.loss, nothing, steps, self.train.source, self.train.target, self.density, TEMPERATURE
+        )
         self.model.load_state_dict(now)
         return threshold
 

@@ -13,13 +13,14 @@ import musicgen_cli
 
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
-    "errors", "score", "midi", "words", "roll", "representations", "corpus", "vocabulary", "split", "metrics",
-    "pictures", "drawing", "roll_plot", "curves_plot",
-    "device", "dataset", "material", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",
-    "losses", "sampling", "training", "checkpoint", "evaluation",
+    "errors", "score", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
+    "metrics", "features", "comparison", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
+    "device", "memory", "hearing", "dataset", "material",
+    "models.chord", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",
+    "losses", "sampling", "training", "checkpoint", "likelihood", "evaluation", "two_sample",
     "streams", "commands", "cli", "__main__",
 ]  # fmt: skip
-NOT_A_COMMAND = {"commands.options", "commands.inputs", "commands.watch"}
+NOT_A_COMMAND = {"commands.options", "commands.inputs", "commands.watch", "commands.against"}
 
 
 def module(path: Path) -> str:

@@ -9,6 +9,7 @@ from musicgen_cli.checkpoint import Checkpoint
 from musicgen_cli.corpus import Song
 from musicgen_cli.dataset import pad
 from musicgen_cli.evaluation import _compare, baselines, choose_songs, free_running, one_step
+from musicgen_cli.likelihood import summary
 from musicgen_cli.material import of_words
 from musicgen_cli.metrics import Counts, count
 from musicgen_cli.models import MODELS
@@ -114,7 +115,7 @@ def test_running_free_hears_only_itself():
     assert len(row.songs) == 2  # nine steps are too few
     for song, counts in zip([0, 2], row.songs):
         prime = torch.from_numpy(music.roll(song)[:6].reshape(1, 6, 176)).float()
-        made = generate(network, prime, 8, TARGET, drawer(point.build_loss(), threshold=0.45))[0] > 0.5
+        made = generate(network, prime, 8, SOURCE, TARGET, drawer(point.build_loss(), threshold=0.45))[0] > 0.5
         assert counts == count(made.numpy(), music.roll(song)[6:14].reshape(8, 176))
 
 
@@ -147,11 +148,11 @@ def test_nats_are_given_per_step_note_and_quarter_note():
     music = a_corpus([9, 7])
     point = trained(music, {"test": [0, 1]})
     report = one_step(point, point.build(CPU), music, [0, 1], 0.5, CPU)
-    nats, notes = report.nats(report.rows[0]), sum(len(music.score(i).notes) for i in range(2))
+    nats, notes = summary(report.rows[0].nats, report.judged), sum(len(music.score(i).notes) for i in range(2))
     assert nats["nats_per_step"] * 16 == pytest.approx(nats["nats_per_quarter"] * 16 / 4)
     assert nats["nats_per_step"] * 16 == pytest.approx(nats["nats_per_note"] * notes)
-    assert report.rows[2].name == "silence"
-    assert report.nats(report.rows[2]) == {}  # silence has no likelihood
+    assert report.rows[3].name == "silence"
+    assert report.rows[3].nats is None  # it has no likelihood
 
 
 @pytest.mark.parametrize("bits", [1, 2])
@@ -159,10 +160,10 @@ def test_a_rate_for_each_bit_is_the_likelihood_that_needs_no_model(bits):
     music = a_corpus([9, 7], bits)
     point = trained(music, {"test": [0, 1]}, bits)
     point.rates = np.random.default_rng(0).uniform(0.01, 0.9, 88 * bits).tolist()
-    _, row, *_ = one_step(point, point.build(CPU), music, [0, 1], 0.5, CPU).rows
+    _, _, row, *_ = one_step(point, point.build(CPU), music, [0, 1], 0.5, CPU).rows
     steps = music.music.reshape(16, -1)
     by_hand = sum(-math.log(p if bit else 1 - p) for step in steps for p, bit in zip(point.rates, step))
-    assert (row.name, row.nats) == ("a rate for each bit", pytest.approx(by_hand))
+    assert (row.name, sum(song.sum() for song in row.nats)) == ("a rate for each bit", pytest.approx(by_hand))
     assert row.all == count(np.tile(np.array(point.rates) > 0.5, (16, 1)), steps)
 
 
@@ -212,11 +213,11 @@ def test_words_are_judged_one_by_one_as_by_hand(model):
             right += int(share.argmax() + 2 == ids[t])
     report = one_step(point, network, music, [2], 0.5, CPU)
     row = report.rows[0]
-    assert row.nats == pytest.approx(nats + spelling(np.array(["B-3:2"]), known.words[2:])[0], rel=1e-5)
-    assert (row.accuracy, report.unknown, report.steps, report.notes) == (right / 4, 1, 4, 6)
-    found = report.nats(row)
-    assert found["nats_per_quarter"] == pytest.approx(row.nats / (7 / 4))
-    assert found["perplexity"] == pytest.approx(np.exp(row.nats / 4))
+    assert row.nats[0].sum() == pytest.approx(nats + spelling(np.array(["B-3:2"]), known.words[2:])[0], rel=1e-5)
+    assert (row.accuracy, report.unknown, report.steps, report.judged.notes) == (right / 4, 1, 4, 6)
+    found = summary(row.nats, report.judged)
+    assert found["nats_per_quarter"] == pytest.approx(row.nats[0].sum() / (7 / 4))
+    assert found["perplexity"] == pytest.approx(np.exp(row.nats[0].mean()))
 
 
 def test_words_stand_beside_the_unigram_and_the_last_word():
@@ -229,7 +230,7 @@ def test_words_stand_beside_the_unigram_and_the_last_word():
     share = dict(zip(point.words, (1 - point.loss_arguments["unseen"]) * rates / rates[2:].sum()))
     came = TUNES[0] + [word for word in TUNES[2] if word != "B-3:2"]
     new = np.log(point.loss_arguments["unseen"]) - spelling(np.array(["B-3:2"]), np.array(point.words[2:]))[0]
-    assert unigram.nats == pytest.approx(-sum(np.log(share[word]) for word in came) - new)
+    assert sum(song.sum() for song in unigram.nats) == pytest.approx(-sum(np.log(share[word]) for word in came) - new)
     commonest = max(point.words[2:], key=share.__getitem__)
     assert unigram.accuracy == sum(word == commonest for word in TUNES[0] + TUNES[2]) / 10
     assert (copied.nats, copied.accuracy) == (None, 0)
@@ -255,7 +256,7 @@ def test_words_running_free_hear_only_themselves_and_are_judged_as_rolls():
     )
     assert len(report.rows[0].songs) == 1  # the other is too short
     prime = pad(point.vocabulary.ids(music[0][:5]), 3)[None]  # the fifth word is cut at step 7, and heard whole
-    made = generate(network, prime, 10, 2, drawer(point.build_loss()), lasting=point.lasting(CPU))[0]
+    made = generate(network, prime, 10, 3, 2, drawer(point.build_loss()), lasting=point.lasting(CPU))[0]
     spelt = words.cut(point.vocabulary.words[made.numpy()], 10)
     assert report.rows[0].all == count(roll.encode(words.decode(spelt, 4)), music.roll(0)[7:17])
     assert [row.name for row in report.rows[1:]] == [*baselines(point)]

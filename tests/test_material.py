@@ -40,12 +40,6 @@ def test_rolls_are_steps_as_they_are(form, size):
     np.testing.assert_allclose(found.rates, bits.mean(0))
 
 
-def test_rolls_move_by_keys():
-    found = material.of_rolls(of(SONG), [0])
-    moved = found.move(dataset.to_steps(SONG)[None], torch.tensor([2]))
-    assert (dataset.from_steps(moved[0]) == np.roll(SONG, 2, axis=1)).all()
-
-
 def test_silence_teaches_no_notes_together():
     found = material.of_rolls(of(np.zeros((5, 88, 2), bool)), [0])
     assert found.loss == {"together": 0.0}

@@ -75,26 +75,26 @@ def test_playable_steps_are_a_roll_that_decoding_leaves_as_it_is(seed):
 @pytest.mark.parametrize("length", [1, 7, 8, 30])
 def test_beyond_its_target_a_model_reads_the_last_steps_again(model, length):
     prime = torch.rand(2, 6, 176, generator=torch.Generator().manual_seed(0)).round()
-    made = generate(model, prime, length, target=8, draw=HIGH)
+    made = generate(model, prime, length, 6, 8, HIGH)
     assert made.shape == (2, length, 176)
     steps = prime
     for begin in range(0, length, 8):  # the same, chunk by chunk
-        chunk = generate(model, steps[:, -6:], min(8, length - begin), 8, HIGH)
+        chunk = generate(model, steps[:, -6:], min(8, length - begin), 6, 8, HIGH)
         steps = torch.cat([steps, chunk.float()], 1)
     assert torch.equal(made.float(), steps[:, 6:])
 
 
 def test_a_song_depends_on_its_own_seed_and_not_on_its_company(model):
     prime = torch.zeros(4, 6, 176)
-    together = generate(model, prime, 12, 8, drawer(Focal(), generators(4), temperature=1.0))
-    alone = generate(model, prime[2:3], 12, 8, drawer(Focal(), generators(1, seed=2), temperature=1.0))
+    together = generate(model, prime, 12, 6, 8, drawer(Focal(), generators(4), temperature=1.0))
+    alone = generate(model, prime[2:3], 12, 6, 8, drawer(Focal(), generators(1, seed=2), temperature=1.0))
     assert torch.equal(together[2:3], alone)
     assert not torch.equal(together[1], together[2])
 
 
 def test_what_a_model_hears_is_what_it_played(model):  # DESIGN 8.1: the reference heard zeros at every step
     prime = torch.rand(1, 6, 176, generator=torch.Generator().manual_seed(1)).round()
-    made = generate(model, prime, 8, 8, HIGH)
+    made = generate(model, prime, 8, 6, 8, HIGH)
     state, step = model.encode(prime), prime[:, -1]
     for t in range(8):
         features, state = model.advance(step, state)
@@ -198,7 +198,7 @@ LASTING = torch.tensor([0, 0, 1, 1, 2, 2, 3, 4, 6, 8, 1, 5])
 
 def said(model, songs, length, seed=0):
     draw = drawer(WordCrossEntropy(0.1), generators(songs, seed), temperature=1.0)
-    return generate(model, torch.zeros(songs, 6, dtype=torch.int64), length, 4, draw, lasting=LASTING)
+    return generate(model, torch.zeros(songs, 6, dtype=torch.int64), length, 6, 4, draw, lasting=LASTING)
 
 
 def test_words_go_on_until_every_song_lasts_long_enough(speaker):

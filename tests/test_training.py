@@ -7,7 +7,7 @@ import torch
 from musicgen_cli import corpus, roll, words
 from musicgen_cli.commands.train import train
 from musicgen_cli.corpus import Song
-from musicgen_cli.dataset import cover, from_steps, inside, pad, rates
+from musicgen_cli.dataset import as_input, cover, from_steps, inside, rates, to_steps
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import LOSSES, KeyCrossEntropy, WordCrossEntropy
 from musicgen_cli.material import of_rolls, of_words
@@ -187,9 +187,8 @@ def test_the_fitted_threshold_makes_music_as_dense_as_the_corpus(loss):
     run.model.load_state_dict(run.best_weights)
     for limit, compare in ((value - 0.02, 1.0), (value + 0.02, -1.0)):
         coins = [torch.Generator().manual_seed(i) for i in range(6)]
-        made = generate(
-            run.model, torch.zeros(6, 8, 176), 64, 8, drawer(run.loss, coins, threshold=limit, temperature=TEMPERATURE)
-        )
+        draw = drawer(run.loss, coins, threshold=limit, temperature=TEMPERATURE)
+        made = generate(run.model, torch.zeros(6, 0, 176), 64, 8, 8, draw)
         assert compare * (made.float().mean().item() - run.density) > 0
 
 
@@ -265,7 +264,7 @@ def overfitted(model, loss, steps, *, forcing, prime, rates, outputs, ids=False,
         forcing_decay="constant", transpose=0, patience=0, seed=seed, precision="fp32",
     )  # fmt: skip
     epochs_of(run)
-    made = generate(network, pad(steps[0][:prime], prime)[None], written, written, drawer(loss))
+    made = generate(network, as_input(to_steps(steps[0][:prime]))[None], written, prime, written, drawer(loss))
     return made[0]
 
 

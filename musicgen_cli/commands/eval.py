@@ -6,20 +6,34 @@ import typer
 
 from musicgen_cli.commands.options import Device, Json, Quiet, Seed, Threads, use
 from musicgen_cli.errors import MusicgenError
+from musicgen_cli.streams import PIPE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from musicgen_cli.checkpoint import Checkpoint
+    from musicgen_cli.corpus import Corpus
     from musicgen_cli.evaluation import Report, Row
 
 TABLE_WIDTH = 140
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A checkpoint; - is stdin.", allow_dash=True)] = Path("model.pt"),
-    corpus: Annotated[
-        Path | None,
+    files: Annotated[
+        list[Path] | None,
         typer.Argument(
-            help="A corpus. Default: rolls.npy, or words.npy for a model that reads words.", allow_dash=True
+            help="Checkpoints and the corpus to score them on, or a corpus of samples. Default: model.pt and rolls.npy"
+            " (words.npy for a model that reads words).",
+            allow_dash=True,
         ),
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Samples: compare them with the real music in this corpus.", allow_dash=True)
+    ] = None,
+    copied_from: Annotated[
+        Path | None, typer.Option(help="Samples: what they copy from the songs in this corpus.", allow_dash=True)
     ] = None,
     split: Annotated[
         Literal["train", "valid", "test", "all"],
@@ -41,101 +55,206 @@ def evaluate(
     threads: Threads = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Score a model on songs it never trained on, beside predictors that know nothing.
+    """Score a model on songs it never trained on, or samples against real music.
 
-    One step ahead, it hears the true steps so far; running free, only its own. The loss it was trained by is comparable
-    between models with the same loss; nats, the negative log-likelihood of what came, between all: per step (or word),
-    per note, per quarter note. Accuracy is over all bits, and high for silence, or over words. `± sd`: mean and
-    standard deviation over songs.
+    A model stands beside predictors that know nothing: by likelihood (nats of what came, with a 95 % interval over
+    songs), one step ahead (it hears the true steps so far) and running free (only its own). Of several models the
+    probabilities are averaged. Samples stand beside the range of real music, metric by metric.
 
     \b
     Examples:
       musicgen eval model.pt rolls.npy
-      musicgen eval text.pt words.npy --split valid --json
+      musicgen eval a.pt b.pt c.pt rolls.npy --split valid --json
+      musicgen eval samples.npy --against rolls.npy --copied-from rolls.npy
     """
-    import json
+    if [*(files or []), against, copied_from].count(PIPE) > 1:
+        raise typer.BadParameter("standard input can be read once only.")
+    from musicgen_cli.checkpoint import Checkpoint
+    from musicgen_cli.commands.inputs import load_any, load_corpus
 
-    from musicgen_cli.commands.inputs import check_form, load_checkpoint, load_corpus
-    from musicgen_cli.evaluation import choose_songs, free_running, one_step
-    from musicgen_cli.sampling import usual_temperature
-    from musicgen_cli.streams import counted, naming, say, show
+    named = {path: load_any(path, "musicgen train") for path in files or [Path("model.pt")]}
+    models = {path: file for path, file in named.items() if isinstance(file, Checkpoint)}
+    corpora = {path: file for path, file in named.items() if not isinstance(file, Checkpoint)}
+    if len(corpora) > 1:
+        raise typer.BadParameter(f"{' and '.join(map(str, corpora))} are corpora: name one.")
+    if against or copied_from:
+        if models or not corpora:
+            raise typer.BadParameter("--against and --copied-from are for a corpus of samples: name one, and no model.")
+        from musicgen_cli.commands.against import compare
 
+        (samples,) = corpora.values()
+        real, training = (load_corpus(path) if path else None for path in (against, copied_from))
+        compare(samples, real, training, json_=json_, seed=seed, quiet=quiet)
+        return
+    if not models:
+        raise typer.BadParameter(
+            "a corpus of samples is compared with another: --against REAL or --copied-from TRAINED."
+        )
+    first = next(iter(models.values()))
+    if not corpora:
+        usual = Path("words.npy" if first.vocabulary else "rolls.npy")
+        corpora = {usual: load_corpus(usual)}
+    ((path, music),) = corpora.items()
+    songs = _songs(models, path, music, split)
     computer = use(device, threads)
-    trained = load_checkpoint(model)
-    corpus = corpus or Path("words.npy" if trained.vocabulary else "rolls.npy")
-    music = load_corpus(corpus)
-    with naming(corpus):
-        check_form(music, trained)
-        songs = choose_songs(trained, music, split)
-    if not songs:
-        others = [side for side in trained.split if choose_songs(trained, music, side)]
+    if len(models) > 1:
+        if threshold or temperature is not None:
+            raise typer.BadParameter("several models are scored by likelihood: no --threshold, no --temperature.")
+        reports = _averaged(models, music, songs, computer)
+    else:
+        (model,) = models
+        if threshold and not first.sets_bits:
+            raise MusicgenError(f"{model}: makes one choice a step: --threshold is for bce and focal")
+        running = {"prime": prime_steps, "length": length, "seed": seed}
+        reports = _scored(first, music, songs, computer, threshold or first.threshold, temperature, running)
+    _print(reports, split, len(songs), first, running_free=(prime_steps, length), json_=json_, quiet=quiet)
+
+
+def _songs(models: "dict[Path, Checkpoint]", path: Path, music: "Corpus", split: str) -> list[int]:
+    """The songs that are on this side of every model's split."""
+    from musicgen_cli.commands.inputs import check_form
+    from musicgen_cli.evaluation import choose_songs
+    from musicgen_cli.streams import naming
+
+    for model, trained in models.items():
+        with naming(path):
+            check_form(music, trained)
+        if len(models) > 1 and trained.vocabulary:
+            raise MusicgenError(f"{model}: reads words: only models of rolls are averaged")
+
+    def on(side: str) -> list[int]:
+        return sorted(set.intersection(*(set(choose_songs(trained, music, side)) for trained in models.values())))
+
+    if not (songs := on(split)):
+        others = [side for side in next(iter(models.values())).split if on(side)]
         hint = f"; there are some on {' and '.join(others)}" if others else ""
-        raise MusicgenError(f"{corpus}: no song is on the {split} side of {model}{hint}")
-    if threshold and not trained.sets_bits:
-        raise MusicgenError(f"{model}: makes one choice a step: --threshold is for bce and focal")
-    threshold = threshold or trained.threshold
+        raise MusicgenError(f"{path}: no song is on the {split} side of {' and '.join(map(str, models))}{hint}")
+    return songs
+
+
+def _averaged(
+    models: "dict[Path, Checkpoint]", music: "Corpus", songs: list[int], computer: "torch.device"
+) -> "dict[str, Report]":
+    from musicgen_cli.evaluation import averaged
+
+    return {"one_step": averaged({str(path): trained for path, trained in models.items()}, music, songs, computer)}
+
+
+def _scored(
+    trained: "Checkpoint",
+    music: "Corpus",
+    songs: list[int],
+    computer: "torch.device",
+    threshold: float,
+    temperature: float | None,
+    running: dict[str, int],
+) -> "dict[str, Report]":
+    """One step ahead, and running free where songs are long enough."""
+    from musicgen_cli.evaluation import free_running, one_step
+    from musicgen_cli.sampling import usual_temperature
+
     usual = {"model": 0.0, "model, drawn": usual_temperature(trained.build_loss())}
     temperatures = usual if temperature is None else {"model": temperature}
     network = trained.build(computer)
-    ahead = one_step(trained, network, music, songs, threshold, computer)
+    reports = {"one_step": one_step(trained, network, music, songs, threshold, computer)}
     free = free_running(
-        trained,
-        network,
-        music,
-        songs,
-        computer,
-        prime=prime_steps,
-        length=length,
-        threshold=threshold,
-        temperatures=temperatures,
-        seed=seed,
+        trained, network, music, songs, computer, threshold=threshold, temperatures=temperatures, **running
     )
+    return reports | ({"free_running": free} if free else {})
+
+
+def _print(
+    reports: "dict[str, Report]",
+    split: str,
+    songs: int,
+    trained: "Checkpoint",
+    *,
+    running_free: tuple[int, int],
+    json_: bool,
+    quiet: bool,
+) -> None:
+    import json
+
+    from musicgen_cli.streams import counted, say, show
+
+    ahead, free = reports["one_step"], reports.get("free_running")
+    judged, single = ahead.judged, bool(ahead.rows[0].songs)
     if json_:
-        facts: dict[str, Any] = {"split": split, "songs": len(songs), f"{ahead.unit}s": ahead.steps}
+        facts: dict[str, Any] = {"split": split, "songs": songs, f"{ahead.unit}s": ahead.steps}
         facts |= {"unknown_words": ahead.unknown} if trained.vocabulary else {}
-        facts |= {"notes": ahead.notes, "quarters": ahead.quarters, "trained": trained.progress}
-        tables = {"one_step": ahead.as_dicts(), "free_running": free.as_dicts() if free else []}
-        show(json.dumps(facts | tables, indent=2))
+        facts |= {"notes": judged.notes, "quarters": judged.quarters}
+        facts |= {"trained": trained.progress, "free_running": []} if single else {}
+        show(json.dumps(facts | {name: report.as_dicts() for name, report in reports.items()}, indent=2))
         return
     noun = "song" if split == "all" else f"{split} song"
+    told = f"{counted(songs, noun)}, {counted(ahead.steps, ahead.unit)}"
+    told += f", {ahead.unknown} unknown" if trained.vocabulary else ""
+    show(_table(f"Negative log-likelihood in nats: {told}", ahead, _likelihood))
+    if not single:
+        return
     counts = ahead.rows[0].all
-    told = f", density {counts.actual / counts.bits:.4f}" if not trained.vocabulary else ""
-    told += f", {ahead.unknown} of {counted(ahead.steps, 'word')} unknown" if trained.vocabulary else ""
-    show(_table(f"One {ahead.unit} ahead: {counted(len(songs), noun)}{told}", ahead))
+    density = f", density {counts.actual / counts.bits:.4f}" if not trained.vocabulary else ""
+    show(_table(f"\nOne {ahead.unit} ahead{density}", ahead, _bits))
+    prime, length = running_free
     if free:
         among = counted(len(free.rows[0].songs), noun)
-        show(_table(f"\nRunning free: {length} steps after {prime_steps}, {among}", free))
+        show(_table(f"\nRunning free: {length} steps after {prime}, {among}", free, _bits))
     else:
-        say(f"no song lasts {prime_steps + length} steps: not run free; try a smaller --prime-steps or --length", quiet)
+        say(f"no song lasts {prime + length} steps: not run free; try a smaller --prime-steps or --length", quiet)
 
 
-def _table(title: str, report: "Report") -> str:
+def _table(title: str, report: "Report", cells: "Callable[[Report, Row], dict[str, str]]") -> str:
     import io
 
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    rows = [_cells(report, row) for row in report.rows]
+    rows = {row.name: found for row in report.rows if (found := cells(report, row))}
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("predictor", no_wrap=True)
-    columns = [name for name in rows[0] if any(row.get(name) for row in rows)]
+    columns = list(next(iter(rows.values())))
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
-    for row, cells in zip(report.rows, rows):
-        table.add_row(row.name, *(cells.get(name, "") for name in columns))
+    for predictor, found in rows.items():
+        table.add_row(predictor, *(found.get(name, "") for name in columns))
     drawn = io.StringIO()  # Rich answers a closed pipe in a way of its own
     terminal = sys.stdout is not None and sys.stdout.isatty()
     Console(file=drawn, width=TABLE_WIDTH, force_terminal=terminal).print(table)
     return drawn.getvalue().rstrip()
 
 
-def _cells(report: "Report", row: "Row") -> dict[str, str]:
+def _likelihood(report: "Report", row: "Row") -> dict[str, str]:
+    """A predictor's nats by column; nothing where it has none."""
+    from musicgen_cli.likelihood import summary
+
+    if row.nats is None:
+        return {}
+    values, unit = summary(row.nats, report.judged), report.unit
+    told = {name: f"{value:.3f}" if abs(value) < 1e6 else f"{value:.1e}" for name, value in values.items()}
+    ranges = (f"nats_per_{unit}", "nats_without_first")
+    for name in ranges:
+        told[f"{name}_range"] = f"{told[f'{name}_low']} to {told[f'{name}_high']}"
+    columns = {
+        f"nats/{unit}": f"nats_per_{unit}",
+        "95 % interval": f"nats_per_{unit}_range",
+        "without the first": "nats_without_first",
+        "95 %": "nats_without_first_range",
+        "/note": "nats_per_note",
+        "/quarter": "nats_per_quarter",
+        "changed": "nats_per_changed_step",
+        "repeated": "nats_per_repeated_step",
+        "perplexity": "perplexity",
+    }
+    return {title: told[name] for title, name in columns.items() if name in told}
+
+
+def _bits(report: "Report", row: "Row") -> dict[str, str]:
     """A predictor's scores by column, over all songs; of two of them also mean and standard deviation over songs."""
-    counts, nats = row.all, list(report.nats(row).values())
-    cells = {"loss": f"{row.loss:.3f}"} if row.loss is not None and report.unit == "step" else {}
-    columns = (f"nats/{report.unit}", "/note", "/quarter", "perplexity")
-    cells |= {name: f"{value:.3f}" if value < 1e6 else f"{value:.1e}" for name, value in zip(columns, nats)}
+    counts = row.all
+    if not row.songs:
+        return {}
+    cells = {"loss": f"{row.loss:.3f}" if row.loss is not None else ""} if report.rows[0].loss is not None else {}
     scores = {"accuracy": row.accuracy, "recall": counts.recall, "precision": counts.precision, "F1": counts.f1}
     cells |= {name: f"{value:.3f}" for name, value in scores.items()}
     cells |= {"density": f"{counts.density:.4f}"}

@@ -56,6 +56,16 @@ def load_checkpoint(path: Path) -> "Checkpoint":
         return checkpoint.load(file)
 
 
+def load_any(path: Path, maker: str) -> "Checkpoint | corpora.Corpus":
+    """The checkpoint or the corpus at `path`, which `maker` would make."""
+    with open_input(path, maker) as file, naming(path):
+        if kind(file) != "checkpoint":
+            return corpora.load(file)
+        from musicgen_cli import checkpoint
+
+        return checkpoint.load(file)
+
+
 def kind(file: BinaryIO) -> str:
     """What a seekable file is, by its first bytes: corpus, checkpoint, midi, or none of them."""
     begin = file.read(6)

@@ -9,10 +9,13 @@ from musicgen_cli.errors import MusicgenError
 from musicgen_cli.streams import PIPE
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from musicgen_cli.checkpoint import Checkpoint
     from musicgen_cli.corpus import Song
+    from musicgen_cli.models import Given
 
 DEFAULT_BARS = 32
 SONGS_AT_ONCE, STEPS_AT_ONCE = 64, 1 << 20  # of one pass; more are made in several
@@ -30,7 +33,19 @@ def sample(
     prime: Annotated[
         Path | None, typer.Option(help="Go on from this music: a corpus or a MIDI file; - is stdin.", allow_dash=True)
     ] = None,
-    song: Annotated[str | None, typer.Option(help="Which song of the prime, by name or number from 1.")] = None,
+    melody: Annotated[
+        Path | None,
+        typer.Option(
+            help="Harmonise: keep the top line of this music (a corpus or a MIDI file) and play below it.",
+            allow_dash=True,
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep all notes of this music and add others.", allow_dash=True)
+    ] = None,
+    song: Annotated[
+        str | None, typer.Option(help="Which song of --prime, --melody or --keep, by name or number from 1.")
+    ] = None,
     prime_steps: Annotated[int | None, typer.Option(min=1, help="Only the first steps of the prime.")] = None,
     include_prime: Annotated[
         bool, typer.Option("--include-prime", help="Write the prime before what follows it.")
@@ -48,10 +63,12 @@ def sample(
         ),
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option(min=1, help="cross-entropy: draw among the so many likeliest words or keys.")
+        int | None,
+        typer.Option(min=1, help="chord, cross-entropy: draw among the so many likeliest notes, words or keys."),
     ] = None,
     top_p: Annotated[
-        float | None, typer.Option(min=0.01, max=1, help="cross-entropy: among the likeliest with this share in all.")
+        float | None,
+        typer.Option(min=0.01, max=1, help="chord, cross-entropy: among the likeliest with this share in all."),
     ] = None,
     seed: Annotated[
         int | None,
@@ -71,14 +88,19 @@ def sample(
       musicgen sample | musicgen decode -o out.mid
       musicgen sample small.pt --count 8 --bars 16 --seed 1 | musicgen decode -o out/
       musicgen sample --prime tune.mid --prime-steps 64 --include-prime | musicgen decode -o longer.mid
+      musicgen sample --melody tune.mid | musicgen decode -o harmonised.mid
     """
     if length and bars:
         raise typer.BadParameter("--length and --bars say the same: leave one out.")
-    if prime is None and (song or prime_steps or include_prime):
-        raise typer.BadParameter("--song, --prime-steps and --include-prime go with --prime.")
-    if prime is not None and start == "random":
-        raise typer.BadParameter("--prime and --start random begin in two ways: leave one out.")
-    if prime == model == PIPE:
+    begins = {"--prime": prime, "--melody": melody, "--keep": keep, "--start random": start == "random" or None}
+    chosen = {name: path for name, path in begins.items() if path is not None}
+    if len(chosen) > 1:
+        raise typer.BadParameter(f"{' and '.join(chosen)} begin in two ways: leave one out.")
+    if prime is None and (prime_steps or include_prime):
+        raise typer.BadParameter("--prime-steps and --include-prime go with --prime.")
+    if song and not (prime or melody or keep):
+        raise typer.BadParameter("--song goes with --prime, --melody or --keep.")
+    if model == PIPE in chosen.values():
         raise typer.BadParameter("standard input can be read once only.")
     import secrets
 
@@ -88,15 +110,15 @@ def sample(
     from musicgen_cli import midi, words
     from musicgen_cli.commands.inputs import load_checkpoint
     from musicgen_cli.corpus import Song, Writer
-    from musicgen_cli.dataset import pad
     from musicgen_cli.device import autocast, generator
     from musicgen_cli.representations import is_silent
-    from musicgen_cli.sampling import drawer, generate, random_state, usual_temperature
+    from musicgen_cli.sampling import before_the_beginning, drawer, generate, random_state, usual_temperature
     from musicgen_cli.score import MAX_STEPS, steps_per_bar
     from musicgen_cli.streams import check_target, counted, refuse_suffix, say
     from musicgen_cli.streams import output as open_output
 
-    check_target(output, model, *([prime] if prime else []))
+    given_in = melody or keep
+    check_target(output, model, *(path for path in (prime, given_in) if path))
     refuse_suffix(output, ".pt", *midi.SUFFIXES)
     computer = use(device, threads, precision)
     trained = load_checkpoint(model)
@@ -104,14 +126,21 @@ def sample(
     tossing = trained.sets_bits
     if tossing and (top_k or top_p):
         raise MusicgenError(
-            f"{model}: sets bits one by one: --top-k and --top-p are for cross-entropy, take --threshold"
+            f"{model}: sets bits one by one: --top-k and --top-p are for chord and cross-entropy, take --threshold"
         )
     if threshold and not tossing:
         raise MusicgenError(
             f"{model}: makes one choice a step: --threshold is for bce and focal, take --top-k or --top-p"
         )
-    about, begun, heard = _prime(trained, prime, song, prime_steps, quiet)
-    steps = length or (bars or DEFAULT_BARS) * steps_per_bar(about.time_signature, trained.steps_per_quarter)
+    if given_in and not (tossing or trained.loss == "chord"):
+        raise MusicgenError(f"{model}: makes one choice a step: --melody and --keep are for chord, bce and focal")
+    about, begun, heard = _begin(trained, prime or given_in, song, prime_steps, quiet)
+    per_bar = steps_per_bar(about.time_signature, trained.steps_per_quarter)
+    steps = length or (bars * per_bar if bars else len(begun) if given_in else DEFAULT_BARS * per_bar)
+    given = None
+    if given_in:
+        given = _given(begun, steps, melody is not None, computer)
+        begun, heard = begun[:0], heard[:0]
     settings: dict[str, Any] = {"temperature": usual_temperature(loss) if temperature is None else temperature}
     settings |= {"threshold": threshold or trained.threshold} if tossing else {}
     settings |= {name: value for name, value in (("top_k", top_k), ("top_p", top_p)) if value}
@@ -123,11 +152,13 @@ def sample(
     if prime:
         how += [f"--prime {quote(str(prime))} --song {quote(about.name)}"]
         how += [f"--prime-steps {prime_steps}"] * bool(prime_steps) + ["--include-prime"] * include_prime
+    elif given_in:
+        how += [f"--{'melody' if melody else 'keep'} {quote(str(given_in))} --song {quote(about.name)}"]
     else:
         how += [f"--start {start}"]
     made_by = f"{trained.model} with {trained.loss}, {len(trained.history)} epochs, musicgen {trained.musicgen}"
 
-    source = pad(heard, trained.source).to(computer)
+    heard = heard.to(computer)
     lasting = trained.lasting(computer)
     at_once = max(1, min(SONGS_AT_ONCE, STEPS_AT_ONCE // steps))
     with open_output(output) as file:
@@ -135,11 +166,12 @@ def sample(
         for first in range(0, count, at_once):
             seeds = [seed + i for i in range(first, min(first + at_once, count))]
             coins, states = ([generator(computer, own, purpose) for own in seeds] for purpose in range(2))
-            primes = source.expand(len(seeds), *source.shape)
+            primes = heard.expand(len(seeds), *heard.shape)
             with autocast(computer, precision), torch.inference_mode():
-                state = random_state(network.encode(primes), states) if start == "random" else None
+                nothing = before_the_beginning(network, primes, trained.source)
+                state = random_state(network.encode(nothing), states) if start == "random" else None
                 draw = drawer(loss, coins, **settings)
-                made = generate(network, primes, steps, trained.target, draw, state, lasting)
+                made = generate(network, primes, steps, trained.source, trained.target, draw, state, lasting, given)
             for own, new in zip(seeds, made):
                 text = f"musicgen sample {quote(str(model))} --seed {own} {' '.join(how)}; {made_by}"
                 name = f"sample-{own - seed + 1:0{len(str(count))}}"
@@ -154,10 +186,24 @@ def sample(
     say(f"made {counted(count, 'song')} of {counted(steps, 'step')}, --seed {seed}", quiet)
 
 
-def _prime(
+def _given(music: "NDArray[Any]", steps: int, on_top: bool, computer: "torch.device") -> "Given":
+    """The notes of a song, or its top line, as what is given at each of `steps` steps, and what may sound beside them."""
+    import numpy as np
+
+    from musicgen_cli.dataset import to_steps
+    from musicgen_cli.harmony import room, tidy, top_line
+    from musicgen_cli.models import Given
+
+    known = music[:steps]
+    known = np.concatenate([known, np.zeros((steps - len(known), *music.shape[1:]), bool)])
+    kept = top_line(known) if on_top else tidy(known)
+    return Given(*(to_steps(bits)[None].bool().to(computer) for bits in (kept, room(kept, on_top))))
+
+
+def _begin(
     trained: "Checkpoint", path: Path | None, song: str | None, steps: int | None, quiet: bool
-) -> tuple["Song", "NDArray[Any]", "NDArray[Any]"]:
-    """The song to go on from: what is known of it, its music on the grid of the model, and that in the model's rows.
+) -> tuple["Song", "NDArray[Any]", "Tensor"]:
+    """The song to begin with: what is known of it, its music on the grid of the model, and that as a model hears it.
 
     Without one, nothing; of a word that is cut the model hears the whole.
     """
@@ -168,7 +214,7 @@ def _prime(
     from musicgen_cli.vocabulary import UNKNOWN
 
     if path is None:
-        return Song("", trained.tempo, trained.time_signature), trained.nothing, trained.rows(trained.nothing)
+        return Song("", trained.tempo, trained.time_signature), trained.nothing, trained.prime(trained.nothing)
     music = music_in(path, trained.steps_per_quarter, trained.form)
     with naming(path):
         check_form(music, trained)
@@ -176,14 +222,13 @@ def _prime(
         if not music.lengths[i]:
             raise MusicgenError(f"song {music.songs[i].name!r} is empty")
     if song is None and len(music) > 1:
-        say(f"going on from song 1 of {len(music)}, {music.songs[i].name}; --song chooses another", quiet)
+        say(f"taking song 1 of {len(music)}, {music.songs[i].name}; --song chooses another", quiet)
     begun = music.roll(i) if music.bits else music[i]
     begun = first(begun, steps) if steps else begun
-    heard = trained.rows(begun if music.bits else music[i][: len(begun)])
-    unknown = 0 if music.bits else int((heard == UNKNOWN).sum())
+    unknown = 0 if music.bits else int((trained.rows(music[i][: len(begun)]) == UNKNOWN).sum())
     if unknown:
         say(
             f"{counted(unknown, 'word')} of {len(begun)} not in the model's vocabulary: heard as one unknown word",
             quiet,
         )
-    return music.songs[i], begun, heard
+    return music.songs[i], begun, trained.prime(music.roll(i) if music.bits else music[i], steps)

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from musicgen_cli.training import Training
     from musicgen_cli.vocabulary import Vocabulary
 
+import os  # TRIAL
+
+LAGS = [int(x) for x in os.environ.get("LAGS", "").split(",") if x]  # TRIAL
 SIZES = ("hidden", "layers", "dense", "dropout", "dense_dropout")
 LEARNING = (
     "epochs", "batch_size", "optimizer", "learning_rate", "warmup", "weight_decay", "clip", "teacher_forcing",
     "forcing_decay", "transpose", "patience", "seed", "precision",
 )  # fmt: skip
-SETTINGS = ("model", "loss", "alpha", "gamma", "source", "target", "hop", *SIZES, *LEARNING)
+SETTINGS = ("model", "loss", "alpha", "gamma", "memory", "source", "target", "hop", *SIZES, *LEARNING)
 
 
 def train(
@@ -33,41 +36,71 @@ def train(
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("model.pt"),
     model: Annotated[
-        Literal["text", "next", "seq2seq", "poly"],
-        typer.Option(help="text, next: one LSTM; seq2seq, poly: encoder-decoder. text reads words, the others both."),
-    ] = "poly",
-    loss: Annotated[
-        Literal["cross-entropy", "bce", "focal"] | None,
-        typer.Option(help="Default: poly on rolls: focal; else cross-entropy: one word, or one key, a step."),
+        Literal["text", "next", "seq2seq", "poly"] | None,
+        typer.Option(
+            help="text, next: one LSTM; seq2seq, poly: encoder-decoder. text reads words, the others both."
+            " Default: poly; with --loss chord next."
+        ),
     ] = None,
+    loss: Annotated[
+        Literal["cross-entropy", "bce", "focal", "chord"] | None,
+        typer.Option(
+            help="chord: whole chords, note by note. Default: poly on rolls: focal; else cross-entropy: one word, or"
+            " one key, a step."
+        ),
+    ] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Hear what followed the last time that the latest steps were the same.")
+    ] = False,
     vocab: Annotated[
         Path | None, typer.Option(help="The words to know (`musicgen vocab`). Default: those of the training songs.")
     ] = None,
     alpha: Annotated[float, typer.Option(min=0.01, max=0.99, help="focal: weight of the set bits.")] = 0.75,
     gamma: Annotated[float, typer.Option(min=0, max=10, help="focal: how little the easy bits count.")] = 2.0,
-    hidden: Annotated[int, typer.Option(min=1, help="Units of each LSTM layer.")] = 512,
+    hidden: Annotated[
+        int | None, typer.Option(min=1, help="Units of each LSTM layer. Default: 512; chord 256.")
+    ] = None,
     layers: Annotated[
-        int | None, typer.Option(min=1, max=16, help="LSTM layers, of encoder and decoder each. Default: 2; text 3.")
+        int | None,
+        typer.Option(min=1, max=16, help="LSTM layers, of encoder and decoder each. Default: 2; text 3; chord 1."),
     ] = None,
     dense: Annotated[
-        int, typer.Option(min=1, help="Units between the LSTM and the output, and of the embedding of a word.")
-    ] = 256,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Units between the LSTM and the output, and of the embedding of a word. Default: 256; chord 128.",
+        ),
+    ] = None,
     dropout: Annotated[
-        float | None, typer.Option(min=0, max=0.95, help="Between LSTM layers. Default: 0.2; text 0.3.")
+        float | None,
+        typer.Option(
+            min=0, max=0.95, help="Between LSTM layers; chord: before each. Default: 0.2; text 0.3; chord 0.5."
+        ),
     ] = None,
     dense_dropout: Annotated[
-        float | None, typer.Option(min=0, max=0.95, help="After the dense layer. Default: 0.5; text 0.3.")
+        float | None,
+        typer.Option(min=0, max=0.95, help="After the dense layer; chord: after the LSTM. Default: 0.5; text 0.3."),
     ] = None,
     source: Annotated[
-        int, typer.Option(min=1, help="Steps, or words, read before writing: 32 sixteenths are two bars.")
-    ] = 32,
-    target: Annotated[int, typer.Option(min=1, help="Steps, or words, written after each reading.")] = 32,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Steps, or words, read before writing: 32 sixteenths are two bars; 0: songs from their beginning."
+            " Default: 32; chord 0.",
+        ),
+    ] = None,
+    target: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps, or words, written after each reading. Default: 32; chord 256, at most."),
+    ] = None,
     hop: Annotated[
         int | None, typer.Option(min=1, help="Steps, or words, from one window to the next; default: a target.")
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training songs.")] = 30,
     minutes: Annotated[float, typer.Option(min=0, help="Stop in good order after this long; 0 is never.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Windows learned from at once.")] = 8,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Windows learned from at once. Default: 8; chord 4.")
+    ] = None,
     optimizer: Annotated[
         Literal["adamw", "rmsprop"], typer.Option(help="rmsprop is what the first experiment used.")
     ] = "adamw",
@@ -92,7 +125,10 @@ def train(
         typer.Option(help="Whether and how that share falls to 0 with the epochs."),
     ] = "constant",
     transpose: Annotated[
-        int, typer.Option(min=0, max=24, help="Move each window at random, by up to so many keys, up or down.")
+        int,
+        typer.Option(
+            min=0, max=24, help="Move each window at random, by up to so many keys, up or down; chord is told how far."
+        ),
     ] = 4,
     patience: Annotated[
         int, typer.Option(min=0, help="Stop after so many epochs without a better one; 0 is never.")
@@ -123,7 +159,7 @@ def train(
     """
     from musicgen_cli import checkpoint, midi
     from musicgen_cli.commands.inputs import check_form, load_checkpoint, load_corpus, load_vocabulary
-    from musicgen_cli.models import DEFAULTS, MODELS
+    from musicgen_cli.models import CHORDS, DEFAULTS, MODELS
     from musicgen_cli.streams import naming
     from musicgen_cli.streams import output as open_output
 
@@ -132,6 +168,7 @@ def train(
     if resume and (split or vocab):
         raise typer.BadParameter("--resume keeps the split and the words that it began with: leave them out.")
     saved = load_checkpoint(output) if resume else None
+    model = model or ("next" if loss == "chord" else "poly")
     of_words = saved.vocabulary is not None if saved else model == "text"
     corpus = corpus or Path("words.npy" if of_words else "rolls.npy")
     inputs = [corpus, *([split] if split else []), *([vocab] if vocab else [])]
@@ -141,10 +178,11 @@ def train(
         check_target(log, output, *inputs)
         refuse_suffix(log, ".npy", ".pt", *midi.SUFFIXES)
     computer = use(device, threads, precision)
-    settings: dict[str, Any] = {name: context.params[name] for name in SETTINGS}
-    for name, usual in (DEFAULTS | MODELS[model].settings).items():
+    settings: dict[str, Any] = {name: context.params[name] for name in SETTINGS} | {"model": model}
+    own = CHORDS if loss == "chord" else MODELS[model].settings
+    for name, usual in (DEFAULTS | own).items():
         settings[name] = usual if settings[name] is None else settings[name]
-    settings["hop"] = hop or target
+    settings["hop"] = hop or settings["target"]
 
     music = load_corpus(corpus)
     known = load_vocabulary(vocab) if vocab else None
@@ -154,6 +192,12 @@ def train(
         settings["loss"] = _fitting_loss(saved.model if saved else model, loss, music)
         if vocab and music.bits:
             raise MusicgenError("holds rolls: --vocab is for words")
+        if memory and not music.bits:
+            raise MusicgenError("holds words: --memory is for rolls")
+        if not settings["source"] and not music.bits:
+            raise MusicgenError("holds words: --source 0 is for rolls")
+    if memory and settings["teacher_forcing"] < 1:
+        raise MusicgenError("--memory remembers what was played: it goes with --teacher-forcing 1")
     if saved:
         with naming(output):
             settings = _same_settings(context, saved, settings)
@@ -267,19 +311,23 @@ def _prepare(
 ) -> "Training":
     import torch
 
-    from musicgen_cli.dataset import cover, inside
+    from musicgen_cli.dataset import cover, inside, recalled
     from musicgen_cli.models import MODELS
     from musicgen_cli.training import Training
 
     settings, steps = state.settings, material.steps
-    windows = inside(steps, sides["train"], state.source, state.target, settings["hop"])
+    torch.manual_seed(settings["seed"])
+    model = MODELS[state.model].network(**state.model_arguments)
+    hears = {
+        "hearing": model.hearing,
+        "recalled": recalled(steps, sides["train"] + sides["valid"], model.hearing),
+    }
+    windows = inside(steps, sides["train"], state.source, state.target, settings["hop"], **hears)
     if not len(windows):
         raise MusicgenError(
             f"{path}: no training song is as long as a window of {state.target} steps; try a smaller --target"
         )
-    valid = cover(steps, sides["valid"], state.source, state.target)
-    torch.manual_seed(settings["seed"])
-    model = MODELS[state.model].network(**state.model_arguments)
+    valid = cover(steps, sides["valid"], state.source, state.target, **hears)
     return Training(
         model,
         state.build_loss(),
@@ -312,6 +360,10 @@ def _new_checkpoint(
             "size": material.size,
             "outputs": loss.outputs(material.size),
             "ids": words is not None,
+            "chords": settings["loss"] == "chord",
+            "lags": LAGS if settings["loss"] == "chord" else [],
+            "memory": settings["memory"],
+            "shifts": settings["transpose"] if settings["loss"] == "chord" else 0,
             **{name: settings[name] for name in SIZES},
         },
         loss=settings["loss"],

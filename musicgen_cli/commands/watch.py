@@ -129,7 +129,7 @@ def write_log(path: Path, history: list[dict[str, float]]) -> None:
 
 def summary(music: "Corpus", sides: dict[str, list[int]], run: "Training") -> str:
     dealt = ", ".join(f"{len(songs)} {side}" for side, songs in sides.items())
-    short = int((music.lengths[sides["train"]] < run.train.target).sum()) if sides["train"] else 0
+    short = len(sides["train"]) - len(set(run.train.song.tolist()))
     weights = sum(parameter.numel() for parameter in run.model.parameters())
     return (
         f"{counted(len(music), 'song')} ({dealt}), {counted(len(run.train), 'window')}"

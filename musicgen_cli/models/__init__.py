@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from musicgen_cli.models.base import Dropout, SequenceModel, State, unroll
+from musicgen_cli.models.base import Answer, Dropout, SequenceModel, State, unroll
+from musicgen_cli.models.chord import ChordHead, Chords, Given
 from musicgen_cli.models.next_step import NextStep
 from musicgen_cli.models.seq2seq import Seq2Seq
 
@@ -24,6 +25,16 @@ MODELS = {
     "seq2seq": Recipe(Seq2Seq, BOTH),
     "poly": Recipe(Seq2Seq, BOTH | {"roll": "focal"}, {"teacher_forcing": 0.8}),
 }
-DEFAULTS = {"layers": 2, "dropout": 0.2, "dense_dropout": 0.5, "teacher_forcing": 1.0}
+DEFAULTS = {
+    "hidden": 512, "layers": 2, "dense": 256, "dropout": 0.2, "dense_dropout": 0.5, "source": 32, "target": 32,
+    "batch_size": 8, "teacher_forcing": 1.0,
+}  # fmt: skip
+CHORDS = {  # where chords are spelled, whatever the model: songs are read from their beginning, a few at a time
+    "hidden": 256, "layers": 1, "dense": 128, "dropout": 0.5, "dense_dropout": 0.5, "source": 0, "target": 256,
+    "batch_size": 4, "teacher_forcing": 1.0,
+}  # fmt: skip
 
-__all__ = ["DEFAULTS", "MODELS", "Dropout", "Recipe", "SequenceModel", "State", "unroll"]
+__all__ = [
+    "CHORDS", "DEFAULTS", "MODELS", "Answer", "ChordHead", "Chords", "Dropout", "Given", "Recipe", "SequenceModel",
+    "State", "unroll",
+]  # fmt: skip

@@ -1,10 +1,13 @@
 """What every model can do: read a passage, then go on one step at a time. Training and sampling are the same loop."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from musicgen_cli.hearing import Hearing
+from musicgen_cli.models.chord import ChordHead
 
 State = list[tuple[Tensor, Tensor]]  # of each layer, hidden and cell (B, H)
 
@@ -12,7 +15,7 @@ State = list[tuple[Tensor, Tensor]]  # of each layer, hidden and cell (B, H)
 class Dropout(NamedTuple):
     """What is left out of a pass, drawn beforehand, so that a rollout and the pass that learns from it agree.
 
-    encoder, decoder: factors (B, T, H) between each two layers; dense: factors (B, T, D) on the features
+    encoder, decoder: factors (B, T, H) on what layers read, each from another; dense: factors (B, T, D) on the features
     """
 
     encoder: list[Tensor]
@@ -25,9 +28,13 @@ class Dropout(NamedTuple):
 
 
 class SequenceModel(nn.Module):
-    """A model over steps, bits (size) or ids (); `head` turns the features of a step, (..., D), into its logits."""
+    """A model over steps, bits (size) or ids (), which it hears with what `hearing` tells beside them.
 
-    head: nn.Linear
+    `head` turns the features of a step, (..., D), into its answer: logits (..., outputs), or Chords.
+    """
+
+    head: nn.Linear | ChordHead
+    hearing: Hearing
 
     def expect(self, logits: Tensor) -> None:
         """Begin with these logits (outputs) for every step, rather than with even odds for what rarely comes."""
@@ -51,6 +58,7 @@ class SequenceModel(nn.Module):
         raise NotImplementedError
 
 
+Answer = Any  # what a head says, which its loss can read: logits (..., outputs), or Chords
 Choose = Callable[[int, Tensor, Tensor], Tensor]  # t, features (B, D), previous step (B, ...) -> step (B, ...)
 
 

@@ -8,11 +8,14 @@ from musicgen_cli.models.base import State
 
 
 class Recurrent(nn.Module):
-    def __init__(self, size: int, hidden: int, layers: int):
+    """size: of what the first layer reads; whole: that is never dropped, as what the other layers read is."""
+
+    def __init__(self, size: int, hidden: int, layers: int, whole: bool = True):
         super().__init__()
         self.hidden = hidden
-        sizes = [size, *[hidden] * (layers - 1)]
-        self.layers = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
+        self.sizes = [size, *[hidden] * (layers - 1)]
+        self.layers = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in self.sizes)
+        self.whole = int(whole)
 
     def start(self, inputs: Tensor) -> State:
         """The state before the first step."""
@@ -25,8 +28,8 @@ class Recurrent(nn.Module):
             return inputs.new_zeros(len(inputs), 0, self.hidden), state
         after = []
         for i, (layer, (hidden, cell)) in enumerate(zip(self.layers, state)):
-            if i and dropout:
-                inputs = inputs * dropout[i - 1]
+            if i >= self.whole and dropout:
+                inputs = inputs * dropout[i - self.whole]
             inputs, (hidden, cell) = layer(inputs, (hidden[None].contiguous(), cell[None].contiguous()))
             after.append((hidden[0], cell[0]))
         return inputs, after
@@ -35,8 +38,8 @@ class Recurrent(nn.Module):
         """`run` for one step, (B, size) to (B, H): the same arithmetic without the cost of starting a sequence."""
         after = []
         for i, (layer, (hidden, cell)) in enumerate(zip(self.layers, state)):
-            if i and dropout:
-                inputs = inputs * dropout[i - 1][:, 0]
+            if i >= self.whole and dropout:
+                inputs = inputs * dropout[i - self.whole][:, 0]
             into, recurrent, into_bias, recurrent_bias = layer.parameters()
             gates = F.linear(inputs, into, into_bias) + F.linear(hidden, recurrent, recurrent_bias)
             enter, forget, candidate, leave = gates.chunk(4, 1)
@@ -46,7 +49,7 @@ class Recurrent(nn.Module):
         return inputs, after
 
     def draw_dropout(self, batch: int, length: int, rate: float, generator: torch.Generator) -> list[Tensor]:
-        return [keep(rate, (batch, length, self.hidden), generator) for _ in range(len(self.layers) - 1)]
+        return [keep(rate, (batch, length, size), generator) for size in self.sizes[self.whole :]]
 
 
 def keep(rate: float, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

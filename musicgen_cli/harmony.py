@@ -1,0 +1,50 @@
+"""Notes that are given, and the room they leave for others: what harmonising a tune comes down to."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen_cli.roll import sounding, struck
+from musicgen_cli.score import KEYS
+
+
+def tidy(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A roll (T, 88, 2) or (T, 88) as it is read: starts where notes begin, continues where they go on."""
+    if roll.ndim == 2:
+        return roll
+    strikes = struck(roll)
+    return np.stack([strikes, sounding(roll) & ~strikes], 2)
+
+
+def top_line(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The highest of the notes at each step, a roll of the same shape; a note below comes in where the one above ends."""
+    sounds = sounding(roll)
+    highest = sounds & (np.arange(KEYS) == _highest(sounds)[:, None])
+    return tidy(roll & (highest if roll.ndim == 2 else highest[:, :, None]))
+
+
+def room(given: NDArray[np.bool_], on_top: bool) -> NDArray[np.bool_]:
+    """Which bits may be set beside given notes, so that these stay what they are; of the shape of `given`, (T, 88[, 2]).
+
+    No other note prolongs a given one, on rolls of one bit none leads into it. on_top: nothing sounds above the given
+    notes or, while they rest, as high as the last of them.
+    """
+    sounds = sounding(given)
+    after = np.concatenate([np.zeros_like(sounds[:1]), sounds[:-1]]) & ~sounds  # the steps where given notes are over
+    may = np.ones_like(given)
+    if given.ndim == 3:
+        may[:, :, 1] = ~after
+    else:
+        ahead = np.concatenate([sounds[1:], np.zeros_like(sounds[:1])]) & ~sounds
+        may = ~after & ~ahead
+    if not on_top or not sounds.any():
+        return may
+    highest = _highest(sounds)
+    last = np.maximum.accumulate(np.where(highest >= 0, np.arange(len(highest)), -1))
+    first = int(np.argmax(highest >= 0))
+    below = np.arange(KEYS) < highest[np.where(last < 0, first, last)][:, None]
+    return np.asarray(may & (below if given.ndim == 2 else below[:, :, None]))
+
+
+def _highest(sounds: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The highest key that sounds at each step (T,), -1 in silence."""
+    return np.where(sounds.any(1), KEYS - 1 - np.argmax(sounds[:, ::-1], axis=1), -1)
