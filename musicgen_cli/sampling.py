@@ -75,23 +75,24 @@ def _toss(loss: BinaryCrossEntropy, generators: Sequence[torch.Generator], value
     return draw
 
 
-def likeliest(scores: Tensor) -> Tensor:
-    """The likeliest choice (B,) of log-probabilities (B, C)."""
+def likeliest(scores: Tensor, songs: Tensor) -> Tensor:
+    """The likeliest choice (A,) of log-probabilities (A, C)."""
     return scores.argmax(-1)
 
 
 def picker(
     generators: Sequence[torch.Generator], temperature: float, top_k: int | None = None, top_p: float = 1.0
 ) -> Pick:
-    """How a choice (B,) is drawn from log-probabilities (B, C), a generator for each song."""
+    """How a choice (A,) is drawn from log-probabilities (A, C) of some songs (A,), a generator for each song."""
     if temperature == 0:
         return likeliest
 
-    def pick(scores: Tensor) -> Tensor:
+    def pick(scores: Tensor, songs: Tensor) -> Tensor:
+        own = [generators[song] for song in songs.tolist()]
         order = scores.argsort(stable=True, dim=-1, descending=True)[:, :top_k]
         chance = (scores.gather(-1, order) / temperature).softmax(-1)
         chance = chance * (chance.cumsum(-1) - chance < top_p)  # the likeliest is always among them
-        coins = torch.stack([torch.rand(1, generator=own, device=own.device) for own in generators]).to(chance.device)
+        coins = torch.stack([torch.rand(1, generator=each, device=each.device) for each in own]).to(chance.device)
         reached = chance.cumsum(-1)
         place = (reached <= coins * reached[:, -1:]).sum(-1, keepdim=True).clamp(max=chance.shape[-1] - 1)
         return order.gather(-1, place)[:, 0]
@@ -101,7 +102,8 @@ def picker(
 
 def _choose(loss: KeyCrossEntropy | WordCrossEntropy, pick: Pick) -> Draw:
     def draw(logits: Answer, before: Tensor, given: Given | None = None) -> Tensor:
-        return loss.step(pick(_known(loss, logits.float(), before)), logits.shape[-1])
+        scores = _known(loss, logits.float(), before)
+        return loss.step(pick(scores, torch.arange(len(scores))), logits.shape[-1])
 
     return draw
 

@@ -17,7 +17,7 @@ from musicgen_cli.device import autocast, generator
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import BinaryCrossEntropy, Loss
 from musicgen_cli.metrics import Counts
-from musicgen_cli.models import Answer, Dropout, SequenceModel, unroll
+from musicgen_cli.models import Answer, Chords, Dropout, SequenceModel, unroll
 from musicgen_cli.sampling import TEMPERATURE, best, drawer, fit_threshold
 
 DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done -> share of the first forcing left
@@ -77,9 +77,11 @@ class Scores:
     steps: int = 0
     counts: Counts = field(default_factory=Counts)
 
-    def add(self, nats: Tensor, chosen: Tensor, target: Tensor, real: Tensor) -> None:
-        """Count nats (B, T), and chosen steps (B, T, ...) against target, where the steps are real (B, T)."""
-        if target.is_floating_point():
+    def add(self, nats: Tensor, chosen: Tensor | None, target: Tensor, real: Tensor) -> None:
+        """Count nats (B, T), and chosen steps (B, T, ...) if any against target, where the steps are real (B, T)."""
+        if chosen is None:
+            sums = [real.sum()] + [real.new_zeros(())] * 3
+        elif target.is_floating_point():
             chosen, target, mask = chosen > 0.5, target > 0.5, real[:, :, None]
             sums = [real.sum(), (chosen & target & mask).sum(), (chosen & mask).sum(), (target & mask).sum()]
         else:
@@ -88,7 +90,8 @@ class Scores:
         self.nats += float((nats * real).sum())
         self.steps += steps
         hits, predicted, actual = bits
-        self.counts += Counts(hits, predicted, actual, steps * math.prod(target.shape[2:]))
+        if chosen is not None:
+            self.counts += Counts(hits, predicted, actual, steps * math.prod(target.shape[2:]))
 
     @property
     def of_words(self) -> bool:
@@ -241,8 +244,8 @@ class Training:
         self.optimizer.step()
         self.scheduler.step()
         self.step += 1
-        with torch.no_grad():
-            chosen = best(self.loss, answer)
+        with torch.no_grad():  # to spell chords takes as long as to learn them: validation has to do
+            chosen = None if isinstance(answer, Chords) else best(self.loss, answer)
         self.scores.add(nats.detach(), chosen, target, real)
 
     def _close_epoch(self, forcing: float) -> Epoch:

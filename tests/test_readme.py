@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from musicgen_cli.cli import COMMANDS, app
-from tests import forks
 from tests.tunes import write_songs
 
 ROOT = Path(__file__).parents[1]
@@ -19,7 +18,7 @@ BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, re.M | re.S)
 
 # Training is made tiny, and what needs music21 is made up: the rest is the real command, in a process of its own.
 TINY = """#!/bin/sh
-musicgen="{python} -S -E {forks} {socket}"
+musicgen="{forked}"
 case "$1" in
 train) exec $musicgen "$@" --hidden 8 --dense 8 --layers 1 --epochs 1 --hop 64 --patience 0 ;;
 songs) exec $musicgen encode --help ;;
@@ -28,22 +27,11 @@ esac
 """
 
 
-@pytest.fixture(scope="session")
-def command(tmp_path_factory):
-    """The text of a `musicgen` that forks: see forks.py."""
-    socket = tmp_path_factory.mktemp("s") / "s"
-    line = [sys.executable, forks.__file__, str(socket)]
-    with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment(socket)) as server:
-        assert server.stdout.readline() == b"ready\n"
-        yield TINY.format(python=sys.executable, forks=forks.__file__, socket=socket)
-        server.terminate()
-
-
 @pytest.fixture
-def folder(tmp_path, command):
+def folder(tmp_path, forked):
     tools = tmp_path / "bin"
     tools.mkdir()
-    (tools / "musicgen").write_text(command)
+    (tools / "musicgen").write_text(TINY.format(forked=forked))
     (tools / "musicgen").chmod(0o755)
     (tools / "python").symlink_to(sys.executable)
     work = tmp_path / "work"

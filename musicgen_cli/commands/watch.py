@@ -93,6 +93,8 @@ def _scores(scores: "Scores") -> dict[str, float]:
     counts = scores.counts
     if scores.of_words:
         return {"loss": scores.loss, "accuracy": counts.recall}
+    if not counts.bits:  # none were chosen
+        return {"loss": scores.loss}
     return {
         "loss": scores.loss,
         "recall": counts.recall,
@@ -110,6 +112,8 @@ def _line(epoch: "Epoch") -> str:
     told = (
         f"{counts.recall:9.3f}"
         if scores.of_words
+        else " " * 36
+        if not counts.bits
         else f"{counts.recall:7.3f}{counts.precision:7.3f}{counts.f1:7.3f}"
         f"  {counts.density:.4f}/{counts.actual / max(counts.bits, 1):.4f}"
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ CHUNK = 1 << 11  # steps spelled at once: what bounds memory over whole songs
 CHANNELS, REACH, KINDS = 32, 25, 16  # of the convolution over keys: an octave each way
 INTERVALS = 12  # numbers by which a small step says which intervals it likes
 
-Pick = Callable[[Tensor], Tensor]  # log-probabilities of choices (B, size + 1) -> choices (B,)
+Pick = Callable[[Tensor, Tensor], Tensor]  # log-probabilities (A, choices), of which songs (A,) -> choices (A,)
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class Given:
     def at(self, t: int) -> "Given":
         """Of one step, (B, size), of (B, T, size)."""
         return Given(self.must[:, t], self.may[:, t])
+
+    def of(self, songs: Tensor, batch: int) -> "Given":
+        """Of some songs among `batch`, (A, size)."""
+        return Given(*(bits.expand(batch, -1)[songs] for bits in (self.must, self.may)))
 
     def allows(self, below: Tensor, bits: int) -> Tensor:
         """Which choices (B, size + 1) leave all given notes to come, of those `below` the last one.
@@ -163,23 +168,25 @@ class Chords:
         """Steps (B, size), spelled by `pick` for all songs at once, with the given notes among them."""
         head, batch = self.head, len(self.hidden)
         around, playable = head.surroundings(self.heard), head.playable(self.heard)
-        last = torch.full((batch,), head.size, device=self.hidden.device)
-        above = torch.zeros_like(self.hidden)
         step = self.hidden.new_zeros(batch, head.size + 1)
-
-        def weighed(weights: Tensor) -> Tensor:
-            return torch.bmm(weights[:, None], around)[:, 0]
-
-        while not bool(step[:, -1].all()):
-            able = head.limit[last] & playable
+        songs = torch.arange(batch, device=step.device)  # those whose chords go on
+        last, above = torch.full_like(songs, head.size), torch.zeros_like(self.hidden)
+        while len(songs):
+            able = head.limit[last] & playable[songs]
             if given:
-                able = able & given.allows(head.limit[last], head.bits)
-            logits = head.logits(self.hidden, self.direct, above, last, weighed).masked_fill(~able, -torch.inf)
-            ended = step[:, -1] > 0
-            choice = torch.where(ended, head.size, pick(logits.log_softmax(-1)))
-            step.scatter_(1, choice[:, None], 1)
-            above, last = above + head.above(choice), choice
+                able = able & given.of(songs, batch).allows(head.limit[last], head.bits)
+            weighed = partial(weigh, around[songs])
+            logits = head.logits(self.hidden[songs], self.direct[songs], above, last, weighed)
+            choice = pick(logits.masked_fill(~able, -torch.inf).log_softmax(-1), songs)
+            step[songs, choice] = 1
+            more = choice < head.size
+            songs, last, above = songs[more], choice[more], (above + head.above(choice))[more]
         return step[:, :-1]
+
+
+def weigh(around: Tensor, weights: Tensor) -> Tensor:
+    """The kinds of surroundings (A, KINDS, size) weighed by (A, KINDS), as (A, size)."""
+    return torch.bmm(weights[:, None], around)[:, 0]
 
 
 def spell(steps: Tensor) -> Tensor:
