@@ -32,11 +32,11 @@ def scores(row):  # of a table's row, where there is one
 
 def line(name, one, likeliest=None, drawn=None, trained=""):
     nats = f"{one['nats_per_quarter']:14.2f}" if "nats_per_quarter" in one else " " * 14
-    print(f"{name:22}{nats}   {scores(one)}   {scores(likeliest)}   {scores(drawn)}   {trained}".rstrip())
+    print(f"{name:24}{nats}   {scores(one)}   {scores(likeliest)}   {scores(drawn)}   {trained}".rstrip())
 
 
-print(" " * 39 + "recall/precision of bits")
-print(" " * 24 + "nats/quarter   a step ahead   free,likeliest free,drawn     best epoch, seconds")
+print(" " * 41 + "recall/precision of bits")
+print(" " * 26 + "nats/quarter   a step ahead   free,likeliest free,drawn     best epoch, seconds")
 for model in MODELS:
     with open(f"{model}.json") as file:
         facts = json.load(file)

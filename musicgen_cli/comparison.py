@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from musicgen_cli.corpus import Corpus
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.features import LOOPS, Roll, describe, highest, note_lengths, onsets, ratio, whole
+from musicgen_cli.features import LOOPS, Roll, describe, note_lengths, onsets, ratio, whole
+from musicgen_cli.harmony import highest
 from musicgen_cli.roll import sounding, struck
 from musicgen_cli.score import KEYS, LOWEST, steps_per_bar
 
@@ -259,7 +260,7 @@ def _harmonic_intervals(roll: Roll, beat: int) -> dict[int, int]:
 
 def _melodic_intervals(roll: Roll, beat: int) -> dict[int, int]:
     """Semitones, with their sign, from one note of the highest voice to the next."""
-    top = highest(roll)[onsets(roll)]
+    top = highest(sounding(roll))[onsets(roll)]
     return _counts(np.diff(top))
 
 

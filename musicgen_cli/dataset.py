@@ -17,6 +17,7 @@ from musicgen_cli.hearing import Hearing
 from musicgen_cli.score import KEYS
 from musicgen_cli.vocabulary import UNKNOWN, Vocabulary
 
+AS_IT_IS = Hearing(0)
 BLOCK = 8  # batches among which windows of like length are found
 Move = Callable[[Tensor, Tensor], Tensor]  # steps (B, T, ...), keys up (B,) -> steps
 
@@ -66,7 +67,7 @@ class Windows:
     at: NDArray[np.int64]
     source: int
     target: int
-    hearing: Hearing = Hearing(0)
+    hearing: Hearing = AS_IT_IS
     recalled: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
@@ -83,21 +84,13 @@ class Windows:
         source = self.source or 1
         rows = self.at[index][:, None] + np.arange(-source, int(self.lengths[index].max(initial=0)))
         inside = (rows >= offsets[song][:, None]) & (rows < offsets[song + 1][:, None])
-        steps = self._rows(rows, inside)
-        if self.hearing.size:
-            before = [rows - lag for lag in self.hearing.lags]
-            parts = [steps, *(self._rows(row, inside & (row >= offsets[song][:, None])) for row in before)]
-            if self.recalled is not None:
-                parts.append(torch.from_numpy(self.recalled[np.where(inside, rows, 0)] * inside[..., None]))
-            steps = self.hearing.told(*parts)
-        read = as_input(steps.to(device, non_blocking=True))
-        return read[:, :source], read[:, source:], torch.from_numpy(inside[:, source:]).to(device)
-
-    def _rows(self, rows: NDArray[np.int64], inside: NDArray[np.bool_]) -> Tensor:
-        """The steps at these rows (B, T) of the corpus, zeros where they are not inside their songs."""
         steps = to_steps(self.corpus.music[np.where(inside, rows, 0)])
         steps *= torch.from_numpy(inside).view(*inside.shape, *[1] * (steps.dim() - 2))
-        return steps
+        if self.hearing.size:
+            said = [] if self.recalled is None else [self.recalled[np.where(inside, rows, 0)] * inside[..., None]]
+            steps = self.hearing.told(steps, *map(torch.from_numpy, said))
+        read = as_input(steps.to(device, non_blocking=True))
+        return read[:, :source], read[:, source:], torch.from_numpy(inside[:, source:]).to(device)
 
     def batches(self, most: int, cells: int) -> Iterator[NDArray[np.int64]]:
         """All windows, the like long together: indices of at most `most`, which fill at most `cells` steps."""

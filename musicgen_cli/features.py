@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from musicgen_cli.harmony import highest
 from musicgen_cli.roll import decode, sounding, struck
 from musicgen_cli.score import END, KEYS, LOWEST, START
 
@@ -176,7 +177,7 @@ def bar_line_leap(roll: Roll, bar: int) -> float:
 
 
 def _leap(roll: Roll, at: NDArray[np.bool_]) -> float:
-    top = highest(roll)
+    top = highest(sounding(roll))
     moves = np.abs(np.diff(top))[at & (top[1:] >= 0) & (top[:-1] >= 0)]
     return ratio(moves.sum(), int(np.count_nonzero(moves)))
 
@@ -258,9 +259,3 @@ def note_lengths(roll: Roll) -> NDArray[np.int64]:
     """Steps that each note lasts."""
     notes = decode(roll, 1).notes
     return np.asarray(notes[:, END] - notes[:, START])
-
-
-def highest(roll: Roll) -> NDArray[np.int64]:
-    """The highest key that sounds at each step, -1 in silence."""
-    sounds = sounding(roll)
-    return np.where(sounds.any(1), KEYS - 1 - sounds[:, ::-1].argmax(1), -1)

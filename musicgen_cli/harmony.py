@@ -7,6 +7,11 @@ from musicgen_cli.roll import sounding, struck
 from musicgen_cli.score import KEYS
 
 
+def highest(sounds: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The highest key that sounds at each step (T,), -1 in silence."""
+    return np.where(sounds.any(1), KEYS - 1 - np.argmax(sounds[:, ::-1], axis=1), -1)
+
+
 def tidy(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A roll (T, 88, 2) or (T, 88) as it is read: starts where notes begin, continues where they go on."""
     if roll.ndim == 2:
@@ -16,14 +21,14 @@ def tidy(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def top_line(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The highest of the notes at each step, a roll of the same shape; a note below comes in where the one above ends."""
+    """The highest of the notes at each step, as a roll; a note below comes in where the one above it ends."""
     sounds = sounding(roll)
-    highest = sounds & (np.arange(KEYS) == _highest(sounds)[:, None])
-    return tidy(roll & (highest if roll.ndim == 2 else highest[:, :, None]))
+    on_top = sounds & (np.arange(KEYS) == highest(sounds)[:, None])
+    return tidy(roll & (on_top if roll.ndim == 2 else on_top[:, :, None]))
 
 
 def room(given: NDArray[np.bool_], on_top: bool) -> NDArray[np.bool_]:
-    """Which bits may be set beside given notes, so that these stay what they are; of the shape of `given`, (T, 88[, 2]).
+    """Which bits may be set beside given notes, (T, 88, 2) or (T, 88), so that these stay what they are.
 
     No other note prolongs a given one, on rolls of one bit none leads into it. on_top: nothing sounds above the given
     notes or, while they rest, as high as the last of them.
@@ -38,13 +43,8 @@ def room(given: NDArray[np.bool_], on_top: bool) -> NDArray[np.bool_]:
         may = ~after & ~ahead
     if not on_top or not sounds.any():
         return may
-    highest = _highest(sounds)
-    last = np.maximum.accumulate(np.where(highest >= 0, np.arange(len(highest)), -1))
-    first = int(np.argmax(highest >= 0))
-    below = np.arange(KEYS) < highest[np.where(last < 0, first, last)][:, None]
+    tops = highest(sounds)
+    last = np.maximum.accumulate(np.where(tops >= 0, np.arange(len(tops)), -1))
+    first = int(np.argmax(tops >= 0))
+    below = np.arange(KEYS) < tops[np.where(last < 0, first, last)][:, None]
     return np.asarray(may & (below if given.ndim == 2 else below[:, :, None]))
-
-
-def _highest(sounds: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The highest key that sounds at each step (T,), -1 in silence."""
-    return np.where(sounds.any(1), KEYS - 1 - np.argmax(sounds[:, ::-1], axis=1), -1)

@@ -1,6 +1,5 @@
 """A step as a model hears it: its bits, and beside them what memory says comes next and how far the music is moved."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,21 +15,19 @@ from musicgen_cli.score import KEYS
 
 @dataclass(frozen=True)
 class Hearing:
-    """size: bits of a step, 0 for ids, which are heard as they are; lags: how long ago other steps were that are heard.
+    """size: bits of a step, 0 for ids, which are heard as they are; memory: whether what memory says is heard.
 
-    memory: whether what memory says is heard; shifts: by how many keys at most music is moved in training, told as one
-    of 2 * shifts + 1; 0 where nothing is told. What is heard is the step, those before it, what memory says, the shift.
+    shifts: by how many keys at most music is moved in training, told as one of 2 * shifts + 1; 0 where nothing is told
     """
 
     size: int
-    lags: tuple[int, ...] = ()
     memory: bool = False
     shifts: int = 0
 
     @property
     def planes(self) -> int:
-        """Steps among what is heard."""
-        return 1 + len(self.lags) + self.memory
+        """Steps among what is heard: the last one, and the one that memory says follows."""
+        return 1 + self.memory
 
     @property
     def remembers(self) -> int:
@@ -47,16 +44,6 @@ class Hearing:
         """The steps (..., size) of what is heard (..., width)."""
         return heard[..., : self.size] if self.size else heard
 
-    def latest(self, heard: Tensor) -> Tensor:
-        """What is heard but for the steps long ago, (..., latest_width)."""
-        if not self.lags:
-            return heard
-        return torch.cat([heard[..., : self.size], heard[..., (1 + len(self.lags)) * self.size :]], -1)
-
-    @property
-    def latest_width(self) -> int:
-        return self.width - len(self.lags) * self.size
-
     def keyboards(self, heard: Tensor) -> Tensor:
         """The steps among what is heard (N, width), as (N, planes, size)."""
         return heard[:, : self.planes * self.size].view(len(heard), self.planes, self.size)
@@ -66,7 +53,7 @@ class Hearing:
         return remembered(steps) if self.memory else np.zeros((len(steps), 0), np.uint8)
 
     def told(self, *parts: Tensor) -> Tensor:
-        """Steps (..., size), those before them and what memory says, as heard where nothing is moved (..., width)."""
+        """Steps (..., size), and what memory says after them, as they are heard where nothing is moved (..., width)."""
         steps, *_ = parts
         if self.shifts:
             unmoved = F.one_hot(torch.tensor(self.shifts), 2 * self.shifts + 1)
@@ -93,18 +80,15 @@ class Hearing:
     def listener(self, songs: int) -> Callable[[Tensor], Tensor]:
         """Hears steps (songs, size) one after the other, as (songs, width); each song has a memory of its own."""
         memories = [Memory() for _ in range(songs)] if self.memory else []
-        recent: deque[Tensor] = deque(maxlen=max(self.lags, default=0) + 1)
 
         def hear(steps: Tensor) -> Tensor:
             if not self.size:
                 return steps
-            recent.appendleft(steps)
-            parts = [steps, *(recent[lag] if lag < len(recent) else torch.zeros_like(steps) for lag in self.lags)]
-            if memories:
-                rows = steps.cpu().numpy().astype(np.uint8)
-                said = np.stack([memory.hear(row) for memory, row in zip(memories, rows)])
-                parts.append(torch.from_numpy(said).to(steps))
-            return self.told(*parts)
+            if not memories:
+                return self.told(steps)
+            rows = steps.cpu().numpy().astype(np.uint8)
+            said = np.stack([memory.hear(row) for memory, row in zip(memories, rows)])
+            return self.told(steps, torch.from_numpy(said).to(steps))
 
         return hear
 

@@ -27,7 +27,8 @@ def best(loss: Loss, logits: Answer, threshold: float = 0.5) -> Tensor:
     if isinstance(logits, Chords):
         return logits.flat().draw(likeliest).view(*logits.hidden.shape[:-1], -1)
     if isinstance(loss, BinaryCrossEntropy):
-        return (logits > math.log(threshold / (1 - threshold))).float()
+        over: Tensor = logits > math.log(threshold / (1 - threshold))
+        return over.float()
     assert not isinstance(loss, Chord)
     return loss.step(_known(loss, logits).argmax(-1), logits.shape[-1])
 

@@ -26,6 +26,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     line = [sys.executable, forks.__file__, str(socket)]
     settings = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=settings) as server:
-        assert server.stdout and server.stdout.readline() == b"ready\n"
+        assert server.stdout
+        assert server.stdout.readline() == b"ready\n"
         yield f"{sys.executable} -S -E {forks.__file__} {socket}"
         server.terminate()

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from musicgen_cli.losses import LOSSES, SURE, BinaryCrossEntropy, Focal, KeyCrossEntropy, WordCrossEntropy
+from musicgen_cli.losses import SURE, BinaryCrossEntropy, Focal, KeyCrossEntropy, WordCrossEntropy
 from musicgen_cli.vocabulary import SPECIALS, START, UNKNOWN
 
 LOGITS = torch.tensor([[-3.0, -0.5, 0.2, 4.0]], dtype=torch.float64)

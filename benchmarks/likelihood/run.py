@@ -2,8 +2,8 @@
 
     python benchmarks/likelihood/run.py DATA OUT [--sets JSB_Chorales ...] [--seeds 3] [--plain] [--memory]
 
-DATA holds NAME.npz with {train,valid[,test]}_frames, uint8 (T, 88) of sounding keys from A0, and _lengths, int32 a piece.
-What is in OUT already is not trained again. Every choice was made on the validation pieces.
+DATA holds NAME.npz with {train,valid[,test]}_frames, uint8 (T, 88) of sounding keys from A0, and _lengths, int32, one
+for each piece. What is in OUT already is not trained again. Every choice was made on the validation pieces.
 """
 
 import argparse
@@ -73,13 +73,13 @@ def train(data: Path, model: Path, settings: str) -> float:
 
 def score(models: list[Path], data: Path, side: str) -> list[dict[str, float]]:
     """The rows of `musicgen eval`: the model or the average of several first, then the predictors by rates."""
-    told = musicgen("eval", *map(str, models), str(data.with_suffix(".npy")), "--split", side, "--json", "--threads", "1")
-    return json.loads(told)["one_step"]
+    files = [*map(str, models), str(data.with_suffix(".npy"))]
+    return json.loads(musicgen("eval", *files, "--split", side, "--json", "--threads", "1"))["one_step"]
 
 
 def row(name: str, found: dict[str, float], seconds: str = "") -> str:
-    first = f"{found['nats_without_first']:.3f} ({found['nats_without_first_low']:.2f} to {found['nats_without_first_high']:.2f})"
-    return f"| {name} | {first} | {found['nats_per_step']:.3f} | {seconds} |"
+    mean, low, high = (found[f"nats_without_first{end}"] for end in ("", "_low", "_high"))
+    return f"| {name} | {mean:.3f} ({low:.2f} to {high:.2f}) | {found['nats_per_step']:.3f} | {seconds} |"
 
 
 def main() -> None:
@@ -116,13 +116,15 @@ def main() -> None:
                     found.append(mine["nats_without_first"])
                     print(row(f"{way}, seed {seed}", mine, f"{took:.0f}"), flush=True)
                 if len(models) > 1:
-                    print(f"| {way}, mean of {len(models)} seeds | {np.mean(found):.3f} ± {np.std(found, ddof=1):.3f} | | |")
+                    mean, deviation = np.mean(found), np.std(found, ddof=1)
+                    print(f"| {way}, mean of {len(models)} seeds ± sd | {mean:.3f} ± {deviation:.3f} | | |")
                     print(row(f"{way}, probabilities averaged", score(list(models), data, side)[0]), flush=True)
             for entry in rates:
                 print(row(entry["name"].replace("bit", "key"), entry))
             if side == "test":
                 for who, figures in PUBLISHED.items():
-                    print(f"| {who} | {figures[place]} | | |" if figures[place] else "", end="\n" if figures[place] else "")
+                    if figures[place]:
+                        print(f"| {who} | {figures[place]} | | |")
         for way, (_, settings) in trained.items():
             print(f"\n{way}: `musicgen train {name}.npy --split {name}.json {settings}`")
 

@@ -53,7 +53,7 @@ def compare(
     if json_:
         facts = _comparison_facts(comparison) | {"diagnoses": [_diagnosis_facts(one) for one in diagnoses]}
         facts |= {"copying": _copying_facts(copied, songs)}
-        facts |= {"two_sample": vars(told_apart)} if told_apart else {}
+        facts |= {"two_sample": _two_sample_facts(told_apart)} if comparison and two_sample else {}
         show(json.dumps(_defined(facts), indent=2))
         return
     if comparison:
@@ -62,11 +62,8 @@ def compare(
                 say(f"{counted(short, name)} shorter than {comparison.steps} steps left out", quiet)
         show(_metrics(comparison, samples.steps_per_quarter))
     show(_copies(copied, songs))
-    if told_apart:
-        show(
-            f"A classifier tells real bars from made ones in {told_apart.right} of {told_apart.of} cases,"
-            f" {told_apart.accuracy:.0%} ({told_apart.low:.0%} to {told_apart.high:.0%}); 50 % is chance"
-        )
+    if comparison and two_sample:
+        show(_telling(told_apart))
     show("\n".join(_verdict(diagnoses, comparison, len(samples))))
 
 
@@ -85,12 +82,12 @@ def _check(samples: Corpus, other: Corpus, name: str) -> None:
         )
 
 
-def _tell_apart(samples: Corpus, real: Corpus, seed: int) -> "Result":
+def _tell_apart(samples: Corpus, real: Corpus, seed: int) -> "Result | None":
     from musicgen_cli import two_sample
 
     made, known = ([side.roll(i) for i in range(len(side))] for side in (samples, real))
     metre, _ = Counter(song.time_signature for song in real.songs).most_common(1)[0]
-    return two_sample.test(known, made, steps_per_bar(metre, real.steps_per_quarter), seed)
+    return two_sample.tell_apart(known, made, steps_per_bar(metre, real.steps_per_quarter), seed)
 
 
 # --- as text ---
@@ -161,6 +158,16 @@ def _usual(copied: Copying) -> str:
     )
 
 
+def _telling(found: "Result | None") -> str:
+    if found is None:
+        return "Whether a classifier tells real bars from made ones is undefined: there are too few songs"
+    low, high = found.interval
+    return (
+        f"A classifier tells real bars from made ones in {found.right} of {found.of} cases that it never saw,"
+        f" {found.accuracy:.0%} ({low:.0%} to {high:.0%}); 50 % is chance"
+    )
+
+
 def _verdict(diagnoses: list[Diagnosis], comparison: Comparison | None, count: int) -> list[str]:
     lines = []
     for one in diagnoses:
@@ -189,6 +196,12 @@ def _comparison_facts(comparison: Comparison | None) -> dict[str, Any]:
 
 def _diagnosis_facts(one: Diagnosis) -> dict[str, Any]:
     return asdict(one) | {"samples": [i + 1 for i in one.samples]}
+
+
+def _two_sample_facts(found: "Result | None") -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return asdict(found) | {"accuracy": found.accuracy, **dict(zip(("low", "high"), found.interval))}
 
 
 def _copying_facts(copied: Copying, songs: Corpus) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def sample(
 
 
 def _given(music: "NDArray[Any]", steps: int, on_top: bool, computer: "torch.device") -> "Given":
-    """The notes of a song, or its top line, as what is given at each of `steps` steps, and what may sound beside them."""
+    """The notes of a song, or its top line, as given at each of `steps` steps, and what may sound beside them."""
     import numpy as np
 
     from musicgen_cli.dataset import to_steps

@@ -91,12 +91,14 @@ def train(
     ] = None,
     target: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps, or words, written after each reading. Default: 32; chord 256, at most."),
+        typer.Option(min=1, help="Steps, or words, written after each reading. Default: 32; chord 1024, at most."),
     ] = None,
     hop: Annotated[
         int | None, typer.Option(min=1, help="Steps, or words, from one window to the next; default: a target.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training songs.")] = 30,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training songs. Default: 30; chord 60.")
+    ] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Stop in good order after this long; 0 is never.")] = 0,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Windows learned from at once. Default: 8; chord 4.")
@@ -105,11 +107,17 @@ def train(
         Literal["adamw", "rmsprop"], typer.Option(help="rmsprop is what the first experiment used.")
     ] = "adamw",
     learning_rate: Annotated[
-        float, typer.Option("--learning-rate", "--lr", min=0, help="Its peak, after the warm-up.")
-    ] = 2e-3,
+        float | None,
+        typer.Option(
+            "--learning-rate", "--lr", min=0, help="Its peak, after the warm-up. Default: 0.002; chord 0.004."
+        ),
+    ] = None,
     warmup: Annotated[
-        int, typer.Option(min=0, help="Batches until the learning rate's peak; a cosine falls from there.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=0, help="Batches until the learning rate's peak; a cosine falls from there. Default: 100; chord 20."
+        ),
+    ] = None,
     weight_decay: Annotated[float, typer.Option(min=0, help="adamw: how much weights are drawn to 0.")] = 0.01,
     clip: Annotated[float, typer.Option(min=1e-9, help="Largest norm of the gradient.")] = 1.0,
     teacher_forcing: Annotated[
@@ -125,11 +133,14 @@ def train(
         typer.Option(help="Whether and how that share falls to 0 with the epochs."),
     ] = "constant",
     transpose: Annotated[
-        int,
+        int | None,
         typer.Option(
-            min=0, max=24, help="Move each window at random, by up to so many keys, up or down; chord is told how far."
+            min=0,
+            max=24,
+            help="Move each window at random, by up to so many keys, up or down; chord is told how far."
+            " Default: 4; chord 5.",
         ),
-    ] = 4,
+    ] = None,
     patience: Annotated[
         int, typer.Option(min=0, help="Stop after so many epochs without a better one; 0 is never.")
     ] = 10,
@@ -361,7 +372,6 @@ def _new_checkpoint(
             "outputs": loss.outputs(material.size),
             "ids": words is not None,
             "chords": settings["loss"] == "chord",
-            "lags": LAGS if settings["loss"] == "chord" else [],
             "memory": settings["memory"],
             "shifts": settings["transpose"] if settings["loss"] == "chord" else 0,
             **{name: settings[name] for name in SIZES},

@@ -62,7 +62,7 @@ class ChordHead(nn.Module):
     def __init__(self, hearing: Hearing, bits: int, features: int, hidden: int):
         super().__init__()
         self.hearing, self.bits, self.size = hearing, bits, hearing.size
-        size, features = hearing.size, features + hearing.latest_width
+        size, features = hearing.size, features + hearing.width
         self.hidden = nn.Linear(features, hidden)
         self.direct = nn.Linear(features, size + 1)
         self.above = nn.Embedding(size + 1, hidden, padding_idx=size)
@@ -95,13 +95,12 @@ class ChordHead(nn.Module):
 
     def forward(self, features: Tensor) -> "Chords":
         """The distribution of the steps that follow, of features (..., D) that end with what was heard."""
-        own, heard = torch.tensor_split(features, (-self.hearing.width,), -1)
-        known = torch.cat([own, self.hearing.latest(heard)], -1)
-        return Chords(self, self.hidden(known).float(), self.direct(known).float(), heard)
+        heard = features[..., -self.hearing.width :]
+        return Chords(self, self.hidden(features).float(), self.direct(features).float(), heard)
 
     def surroundings(self, heard: Tensor) -> Tensor:
         """What lies around each key in the steps that were heard (N, heard), in so many kinds (N, KINDS, size)."""
-        keyboard = self.hearing.keyboards(heard).unflatten(2, (-1, self.bits))
+        keyboard = torch.unflatten(self.hearing.keyboards(heard), 2, (-1, self.bits))
         kinds = self.around(keyboard.transpose(2, 3).flatten(1, 2)).float()
         return torch.unflatten(kinds, 1, (KINDS, self.bits)).transpose(2, 3).flatten(2)
 
@@ -114,13 +113,15 @@ class ChordHead(nn.Module):
         """
         mixed = (hidden + above + self.last(last)).tanh()
         interval = self.interval(mixed).gather(1, self.below[last]) * (last < self.size)[:, None]
-        return self.out(mixed) + direct + self.after(last) + F.pad(weighed(self.weigh(mixed)) + interval, (0, 1))
+        logits: Tensor = self.out(mixed) + direct + self.after(last)
+        return logits + F.pad(weighed(self.weigh(mixed)) + interval, (0, 1))
 
     def playable(self, heard: Tensor) -> Tensor:
         """Which choices can be played after what was heard (N, heard), bool (N, size + 1)."""
         if self.bits == 1:
             return ~self.continues.expand(len(heard), -1)
-        return F.pad(sounding(self.hearing.bits(heard)).repeat_interleave(2, 1), (0, 1)) | ~self.continues
+        sounds: Tensor = F.pad(sounding(self.hearing.bits(heard)).repeat_interleave(2, 1), (0, 1))
+        return sounds | ~self.continues
 
 
 @dataclass(frozen=True)

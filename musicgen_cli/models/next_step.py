@@ -1,7 +1,5 @@
 """The LSTM of the first and second experiment: it reads a passage and names the step after it, then the next."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +16,7 @@ class NextStep(SequenceModel):
 
     size: of a step: its bits, or the ids there are; outputs: logits of a step; ids: steps are ids, read by an embedding
     chords: chords are spelled note by note, with `dense` units, and the head sees what was heard, too
-    lags, memory, shifts: what is heard beside a step, see `Hearing`
+    memory, shifts: what is heard beside a step, see `Hearing`
     """
 
     reads_apart = False  # whether another LSTM than the one that writes reads the source
@@ -34,20 +32,19 @@ class NextStep(SequenceModel):
         dropout: float = 0.2,
         dense_dropout: float = 0.5,
         chords: bool = False,
-        lags: Sequence[int] = (),
         memory: bool = False,
         shifts: int = 0,
     ):
         super().__init__()
         self.dropout, self.dense_dropout, self.chords = dropout, dense_dropout, chords
-        self.hearing = Hearing(0 if ids else size, tuple(lags), memory, shifts)
+        self.hearing = Hearing(0 if ids else size, memory, shifts)
         width = self.hearing.width
         self.embed: nn.Module = nn.Identity()
         if ids:
             self.embed, width = nn.Embedding(size, dense), dense
             self.embed.weight.data[UNKNOWN] = 0  # says nothing until training has met unknown words
         if chords:
-            self.embed, width = nn.Sequential(nn.Linear(self.hearing.latest_width, hidden), nn.Tanh()), hidden
+            self.embed, width = nn.Sequential(nn.Linear(width, hidden), nn.Tanh()), hidden
         if self.reads_apart:
             self.encoder = Recurrent(width, hidden, layers, whole=not chords)
         self.decoder = Recurrent(width, hidden, layers, whole=not chords)
@@ -60,20 +57,16 @@ class NextStep(SequenceModel):
         )
 
     def encode(self, source: Tensor, dropout: Dropout | None = None) -> State:
-        before = self._embedded(source[:, :-1])
+        before = self.embed(source[:, :-1])
         return self.decoder.run(before, self.decoder.start(before), dropout and dropout.encoder)[1]
 
     def decode(self, inputs: Tensor, state: State, dropout: Dropout | None = None) -> Tensor:
-        outputs, _ = self.decoder.run(self._embedded(inputs), state, dropout and dropout.decoder)
+        outputs, _ = self.decoder.run(self.embed(inputs), state, dropout and dropout.decoder)
         return self._features(outputs, inputs, dropout and dropout.dense)
 
     def advance(self, step: Tensor, state: State, dropout: Dropout | None = None) -> tuple[Tensor, State]:
-        output, state = self.decoder.step(self._embedded(step), state, dropout and dropout.decoder)
+        output, state = self.decoder.step(self.embed(step), state, dropout and dropout.decoder)
         return self._features(output, step, dropout and dropout.dense[:, 0]), state
-
-    def _embedded(self, heard: Tensor) -> Tensor:
-        embedded: Tensor = self.embed(self.hearing.latest(heard))
-        return embedded
 
     def _features(self, outputs: Tensor, inputs: Tensor, dropout: Tensor | None) -> Tensor:
         features: Tensor = outputs if self.chords else self.dense(outputs).relu()

@@ -13,7 +13,7 @@ class Seq2Seq(NextStep):
     reads_apart = True
 
     def encode(self, source: Tensor, dropout: Dropout | None = None) -> State:
-        read = self._embedded(source)
+        read = self.embed(source)
         return self.encoder.run(read, self.encoder.start(read), dropout and dropout.encoder)[1]
 
     def draw_dropout(self, batch: int, source: int, target: int, generator: torch.Generator) -> Dropout:
