@@ -7,7 +7,7 @@ cd "${1:-demo}"
 
 [ -d songs ] || { musicgen songs bach --limit 120 -o songs.part && mv songs.part songs; }
 musicgen encode songs/*.mid -o rolls.npy
-musicgen train rolls.npy --hidden 128 --learning-rate 4e-3 --epochs 45 --minutes 3 --threads 1 -o model.pt
+musicgen train rolls.npy --loss chord --epochs 12 --dropout 0.3 --dense-dropout 0.3 --minutes 3 --threads 1 -o model.pt
 musicgen sample model.pt --bars 32 --seed 1 | musicgen decode -o out.mid
 musicgen show out.mid
 musicgen eval model.pt rolls.npy

@@ -165,6 +165,7 @@ def train(
     \b
     Examples:
       musicgen train --model poly --loss focal
+      musicgen train rolls.npy --loss chord --memory
       musicgen train rolls.npy -o small.pt --hidden 128 --epochs 10 --log small.csv
       musicgen train rolls.npy -o small.pt --resume
     """
