@@ -59,7 +59,7 @@ class Windows:
 
     Beyond the ends of a song a window holds zeros: before the first step that means "before the beginning".
     song, at: int64 (W,), the song of each window and the row of its first target step
-    hearing: how steps are heard; recalled: what memory says after each row of the corpus (T, hearing.remembers)
+    hearing: how steps are heard; recalled: what is recalled after each row of the corpus (T, hearing.recalls)
     """
 
     corpus: Corpus
@@ -68,7 +68,7 @@ class Windows:
     source: int
     target: int
     hearing: Hearing = AS_IT_IS
-    recalled: NDArray[np.uint8] | None = None
+    recalled: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.at)
@@ -88,7 +88,7 @@ class Windows:
         steps *= torch.from_numpy(inside).view(*inside.shape, *[1] * (steps.dim() - 2))
         if self.hearing.size:
             said = [] if self.recalled is None else [self.recalled[np.where(inside, rows, 0)] * inside[..., None]]
-            steps = self.hearing.told(steps, *map(torch.from_numpy, said))
+            steps = self.hearing.told(steps.float(), *map(torch.from_numpy, said))
         read = as_input(steps.to(device, non_blocking=True))
         return read[:, :source], read[:, source:], torch.from_numpy(inside[:, source:]).to(device)
 
@@ -148,11 +148,11 @@ def pad(ids: NDArray[np.int32], source: int) -> Tensor:
     return torch.cat([steps.new_zeros(source - len(steps)), steps])
 
 
-def recalled(corpus: Corpus, songs: Sequence[int], hearing: Hearing) -> NDArray[np.uint8] | None:
-    """What memory says after each row of some songs of a corpus (T, hearing.remembers), if it is heard."""
-    if not hearing.memory:
+def recalled(corpus: Corpus, songs: Sequence[int], hearing: Hearing) -> NDArray[np.float32] | None:
+    """What is recalled after each row of some songs of a corpus (T, hearing.recalls), if anything is."""
+    if not hearing.recalls:
         return None
-    said = np.zeros((len(corpus.music), hearing.remembers), np.uint8)
+    said = np.zeros((len(corpus.music), hearing.recalls), np.float32)
     for i in songs:
         said[corpus.offsets[i] : corpus.offsets[i + 1]] = hearing.recall(to_steps(corpus[i]).numpy())
     return said

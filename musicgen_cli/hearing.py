@@ -1,4 +1,4 @@
-"""A step as a model hears it: its bits, and beside them what memory says comes next and how far the music is moved."""
+"""A step as a model hears it: its bits, and beside them what it recalls of the piece and how far music is moved."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,19 +9,22 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from musicgen_cli.memory import LENGTHS, Memory, remembered
+from musicgen_cli.memory import LENGTHS, Memory
 from musicgen_cli.score import KEYS
+from musicgen_cli.tonality import CLASSES, NUMBERS, Tonality
 
 
 @dataclass(frozen=True)
 class Hearing:
-    """size: bits of a step, 0 for ids, which are heard as they are; memory: whether what memory says is heard.
+    """size: bits of a step, 0 for ids, which are heard as they are; tonality, memory: whether they are heard, too.
 
     shifts: by how many keys at most music is moved in training, told as one of 2 * shifts + 1; 0 where nothing is told
+    What is heard: the step, the step that memory says follows; how long it remembered, the tonality, the shift.
     """
 
     size: int
     memory: bool = False
+    tonality: bool = False
     shifts: int = 0
 
     @property
@@ -30,15 +33,14 @@ class Hearing:
         return 1 + self.memory
 
     @property
-    def remembers(self) -> int:
-        """Numbers that memory says after a step."""
-        return self.memory * (self.size + len(LENGTHS))
+    def recalls(self) -> int:
+        """Numbers that are recalled after a step."""
+        return self.memory * (self.size + len(LENGTHS)) + self.tonality * NUMBERS
 
     @property
     def width(self) -> int:
         """Numbers of a step as it is heard."""
-        told = self.memory * len(LENGTHS) + (2 * self.shifts + 1 if self.shifts else 0)
-        return self.planes * self.size + told
+        return self.size + self.recalls + (2 * self.shifts + 1 if self.shifts else 0)
 
     def bits(self, heard: Tensor) -> Tensor:
         """The steps (..., size) of what is heard (..., width)."""
@@ -48,12 +50,23 @@ class Hearing:
         """The steps among what is heard (N, width), as (N, planes, size)."""
         return heard[:, : self.planes * self.size].view(len(heard), self.planes, self.size)
 
-    def recall(self, steps: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What memory says after each step (T, size) of one piece, (T, remembers)."""
-        return remembered(steps) if self.memory else np.zeros((len(steps), 0), np.uint8)
+    def classes(self, heard: Tensor) -> Tensor:
+        """The tonality in what is heard (N, width), (N, 2, 12), or (N, 0, 12) where it is not."""
+        begin = self.size + self.recalls - NUMBERS * self.tonality
+        return heard[:, begin : begin + NUMBERS * self.tonality].view(len(heard), -1, CLASSES)
+
+    def recall(self, steps: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What is recalled after each step (T, size) of one piece, (T, recalls)."""
+        recall = self._recall()
+        return np.array([recall(step) for step in steps], np.float32).reshape(len(steps), self.recalls)
+
+    def _recall(self) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """Hears one piece step by step, and says what is recalled after each."""
+        listeners = [listener().hear for listener, there in ((Memory, self.memory), (Tonality, self.tonality)) if there]
+        return lambda step: np.concatenate([hear(step) for hear in listeners], dtype=np.float32)
 
     def told(self, *parts: Tensor) -> Tensor:
-        """Steps (..., size), and what memory says after them, as they are heard where nothing is moved (..., width)."""
+        """Steps (..., size), and what is recalled after them, as they are heard where nothing is moved (..., width)."""
         steps, *_ = parts
         if self.shifts:
             unmoved = F.one_hot(torch.tensor(self.shifts), 2 * self.shifts + 1)
@@ -62,32 +75,36 @@ class Hearing:
 
     def silence(self, *shape: int, device: torch.device) -> Tensor:
         """What is heard before the beginning of songs, (..., width)."""
-        return self.told(torch.zeros(*shape, self.planes * self.size + self.memory * len(LENGTHS), device=device))
+        return self.told(torch.zeros(*shape, self.size + self.recalls, device=device))
 
     def move(self, heard: Tensor, shifts: Tensor) -> Tensor:
         """What is heard (B, T, width), each song moved up by its own number of keys, int64 (B,), and told so."""
         songs, steps, _ = heard.shape
         end = self.planes * self.size
-        planes = heard[..., :end].reshape(songs, -1, self.size)
-        parts = [transpose(planes, shifts).view(songs, steps, -1)]
+        parts = [transpose(heard[..., :end].reshape(songs, -1, self.size), shifts).view(songs, steps, -1)]
         if self.memory:
             parts.append(heard[..., end : end + len(LENGTHS)])
+        if self.tonality:
+            classes = self.classes(heard.flatten(0, 1)).reshape(songs, -1, CLASSES)
+            turned = (torch.arange(CLASSES, device=heard.device) - shifts[:, None]) % CLASSES
+            moved = classes.gather(2, turned[:, None].expand_as(classes))
+            parts.append(moved.view(songs, steps, NUMBERS))
         if self.shifts:
-            moved = F.one_hot(shifts + self.shifts, 2 * self.shifts + 1).to(heard)
-            parts.append(moved[:, None].expand(-1, steps, -1))
+            told = F.one_hot(shifts + self.shifts, 2 * self.shifts + 1).to(heard)
+            parts.append(told[:, None].expand(-1, steps, -1))
         return torch.cat(parts, -1)
 
     def listener(self, songs: int) -> Callable[[Tensor], Tensor]:
-        """Hears steps (songs, size) one after the other, as (songs, width); each song has a memory of its own."""
-        memories = [Memory() for _ in range(songs)] if self.memory else []
+        """Hears steps (songs, size) one after the other, as (songs, width); each song recalls its own."""
+        recalls = [self._recall() for _ in range(songs)] if self.recalls else []
 
         def hear(steps: Tensor) -> Tensor:
             if not self.size:
                 return steps
-            if not memories:
+            if not recalls:
                 return self.told(steps)
             rows = steps.cpu().numpy().astype(np.uint8)
-            said = np.stack([memory.hear(row) for memory, row in zip(memories, rows)])
+            said = np.stack([recall(row) for recall, row in zip(recalls, rows)])
             return self.told(steps, torch.from_numpy(said).to(steps))
 
         return hear

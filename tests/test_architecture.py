@@ -15,7 +15,7 @@ PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
     "errors", "score", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
     "metrics", "features", "comparison", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
-    "device", "memory", "hearing", "dataset", "material",
+    "device", "memory", "tonality", "hearing", "dataset", "material",
     "models.chord", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",
     "losses", "sampling", "training", "checkpoint", "likelihood", "evaluation", "two_sample",
     "streams", "commands", "cli", "__main__",

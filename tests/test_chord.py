@@ -157,7 +157,7 @@ def nats_of(model, music, which, batches, target=10_000):
     return [found[i] for i in range(len(windows))]
 
 
-ALL = {"memory": True, "shifts": 3}
+ALL = {"memory": True, "tonality": True, "shifts": 3}
 
 
 @pytest.mark.parametrize("more", [{}, ALL], ids=["plain", "all"])

@@ -363,12 +363,12 @@ def test_json_holds_the_same_and_null_for_undefined(capsys):
 def test_a_classifier_is_asked_too(capsys, monkeypatch):
     monkeypatch.setattr("musicgen_cli.two_sample.STEPS", 5)
     against.compare(held_out(), real(), None, json_=False, seed=3, quiet=False)
-    assert re.search(
-        r"in \d+ of \d+ cases that it never saw, \d+% \(\d+% to \d+%\); 50 % is chance", capsys.readouterr().out
-    )
+    text = capsys.readouterr().out
+    assert re.search(r"in \d+ of \d+ cases that it never saw, \d+% \(95 % interval over bars \d+% to \d+%; over", text)
     against.compare(gather([(Song(), real()[0])] * 3), real(), None, json_=True, seed=3, quiet=False)
     told = json.loads(capsys.readouterr().out)["two_sample"]
     assert told["low"] < told["accuracy"] < told["high"]
+    assert told["by_song"] is None
 
 
 def test_another_grid_and_other_bits_are_refused():

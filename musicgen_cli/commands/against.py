@@ -162,9 +162,10 @@ def _telling(found: "Result | None") -> str:
     if found is None:
         return "Whether a classifier tells real bars from made ones is undefined: there are too few songs"
     low, high = found.interval
+    over_songs = "; over songs {:.0%} to {:.0%}".format(*found.by_song) if found.by_song else ""
     return (
         f"A classifier tells real bars from made ones in {found.right} of {found.of} cases that it never saw,"
-        f" {found.accuracy:.0%} ({low:.0%} to {high:.0%}); 50 % is chance"
+        f" {found.accuracy:.0%} (95 % interval over bars {low:.0%} to {high:.0%}{over_songs}); 50 % is chance"
     )
 
 

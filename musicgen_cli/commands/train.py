@@ -374,6 +374,7 @@ def _new_checkpoint(
             "ids": words is not None,
             "chords": settings["loss"] == "chord",
             "memory": settings["memory"],
+            "tonality": settings["loss"] == "chord",
             "shifts": settings["transpose"] if settings["loss"] == "chord" else 0,
             **{name: settings[name] for name in SIZES},
         },

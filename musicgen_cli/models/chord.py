@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen_cli.hearing import Hearing
+from musicgen_cli.tonality import CLASSES, FADING
 
 CHUNK = 1 << 11  # steps spelled at once: what bounds memory over whole songs
 CHANNELS, REACH, KINDS = 32, 25, 16  # of the convolution over keys: an octave each way
@@ -70,7 +71,7 @@ class ChordHead(nn.Module):
         self.after = nn.Embedding(size + 1, size + 1)
         self.out = nn.Linear(hidden, size + 1)
         self.around = nn.Sequential(
-            nn.Conv1d(hearing.planes * bits, CHANNELS, REACH, padding=REACH // 2),
+            nn.Conv1d(hearing.planes * bits + hearing.tonality * len(FADING), CHANNELS, REACH, padding=REACH // 2),
             nn.ReLU(),
             nn.Conv1d(CHANNELS, KINDS * bits, 1),
         )
@@ -100,8 +101,9 @@ class ChordHead(nn.Module):
 
     def surroundings(self, heard: Tensor) -> Tensor:
         """What lies around each key in the steps that were heard (N, heard), in so many kinds (N, KINDS, size)."""
-        keyboard = torch.unflatten(self.hearing.keyboards(heard), 2, (-1, self.bits))
-        kinds = self.around(keyboard.transpose(2, 3).flatten(1, 2)).float()
+        keyboard = torch.unflatten(self.hearing.keyboards(heard), 2, (-1, self.bits)).transpose(2, 3).flatten(1, 2)
+        classes = self.hearing.classes(heard)[:, :, torch.arange(keyboard.shape[2], device=heard.device) % CLASSES]
+        kinds = self.around(torch.cat([keyboard, classes], 1)).float()
         return torch.unflatten(kinds, 1, (KINDS, self.bits)).transpose(2, 3).flatten(2)
 
     def logits(

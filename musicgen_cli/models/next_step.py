@@ -16,7 +16,7 @@ class NextStep(SequenceModel):
 
     size: of a step: its bits, or the ids there are; outputs: logits of a step; ids: steps are ids, read by an embedding
     chords: chords are spelled note by note, with `dense` units, and the head sees what was heard, too
-    memory, shifts: what is heard beside a step, see `Hearing`
+    memory, tonality, shifts: what is heard beside a step, see `Hearing`
     """
 
     reads_apart = False  # whether another LSTM than the one that writes reads the source
@@ -33,11 +33,12 @@ class NextStep(SequenceModel):
         dense_dropout: float = 0.5,
         chords: bool = False,
         memory: bool = False,
+        tonality: bool = False,
         shifts: int = 0,
     ):
         super().__init__()
         self.dropout, self.dense_dropout, self.chords = dropout, dense_dropout, chords
-        self.hearing = Hearing(0 if ids else size, memory, shifts)
+        self.hearing = Hearing(0 if ids else size, memory, tonality, shifts)
         width = self.hearing.width
         self.embed: nn.Module = nn.Identity()
         if ids:
