@@ -14,7 +14,7 @@ from musicgen_cli.dataset import cover, recalled
 from musicgen_cli.hearing import Hearing
 from musicgen_cli.losses import Chord
 from musicgen_cli.models import MODELS
-from musicgen_cli.models.chord import ChordHead, Chords, Given, as_read, spell
+from musicgen_cli.models.chord import ChordHead, Chords, Given, as_read, spell, tempered
 from musicgen_cli.sampling import best, drawer, generate, picker
 from musicgen_cli.training import teach
 
@@ -118,6 +118,25 @@ def test_chords_are_drawn_as_often_as_they_are_likely():
 def test_spelling_goes_from_the_top_down():
     steps = torch.tensor([[1.0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 0]])
     assert spell(steps).tolist() == [[3, 2, 0, 4], [4, 4, 4, 4], [1, 4, 4, 4]]
+
+
+def test_temperature_chooses_which_note_begins_and_not_whether_one_does():
+    scores = torch.tensor([[0.4, 0.1, 0.2, 0.3]]).log()
+    begins = torch.tensor([[True, False, True, False]])
+    found = tempered(scores, begins, 0.5).exp()[0]
+    expected = torch.tensor([0.6 * 0.16 / 0.20, 0.1, 0.6 * 0.04 / 0.20, 0.3])
+    torch.testing.assert_close(found, expected)
+    none = scores.masked_fill(begins, -torch.inf)
+    assert torch.equal(tempered(none, begins, 0.5), none)
+
+
+@pytest.mark.parametrize(("size", "bits"), [(4, 1), (8, 2)])
+def test_what_sounds_already_does_not_begin(size, bits):
+    head = a_head(size, bits)
+    before = torch.zeros(1, size)
+    before[0, bits] = 1  # the second key
+    begins = head.begins(before)[0].tolist()
+    assert begins == ([True, False, True, True, False] if bits == 1 else [True, False] * 4 + [False])
 
 
 # -- whole models

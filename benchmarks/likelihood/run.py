@@ -20,12 +20,12 @@ from musicgen_cli.corpus import Song
 
 MUSICGEN = [sys.executable, "-m", "musicgen_cli"]
 GRID = {"JSB_Chorales": 1, "Nottingham": 2, "MuseData": 2, "Piano_midi": 2}  # frames per quarter note
-COMMON = "--loss chord --transpose 0 --patience 0 --threads 1"
+COMMON = "--loss chord --patience 0 --threads 1"
 SETTINGS = {
-    "JSB_Chorales": "--epochs 30",
-    "Nottingham": "--epochs 10 --target 512",
-    "MuseData": "--epochs 10",
-    "Piano_midi": "--epochs 15",
+    "JSB_Chorales": "--transpose 0 --epochs 36 --dropout 0.6 --dense-dropout 0.6",
+    "Nottingham": "--transpose 0 --epochs 9",
+    "MuseData": "--transpose 0 --epochs 7 --dropout 0.4 --dense-dropout 0.4",
+    "Piano_midi": "--transpose 5 --epochs 16",
 }
 # Nats per frame on the test pieces, as published: JSB, Nottingham, MuseData, Piano-midi; what is not given is None.
 # Protocols differ: TCN leaves out the first frame of each piece; SRNN's and DBN-LSTM's are bounds or estimates.

@@ -118,6 +118,13 @@ class ChordHead(nn.Module):
         logits: Tensor = self.out(mixed) + direct + self.after(last)
         return logits + F.pad(weighed(self.weigh(mixed)) + interval, (0, 1))
 
+    def begins(self, heard: Tensor) -> Tensor:
+        """Which choices begin a note after what was heard (N, heard), bool (N, size + 1)."""
+        if self.bits == 2:
+            starts = ~self.continues
+            return F.pad(starts[:-1], (0, 1)).expand(len(heard), -1)
+        return F.pad(self.hearing.bits(heard) == 0, (0, 1))
+
     def playable(self, heard: Tensor) -> Tensor:
         """Which choices can be played after what was heard (N, heard), bool (N, size + 1)."""
         if self.bits == 1:
@@ -167,10 +174,13 @@ class Chords:
         nats = F.cross_entropy(logits.masked_fill(~able, -torch.inf), spelled[step, place], reduction="none")
         return hidden.new_zeros(len(target)).index_add(0, step, nats)
 
-    def draw(self, pick: Pick, given: Given | None = None) -> Tensor:
-        """Steps (B, size), spelled by `pick` for all songs at once, with the given notes among them."""
+    def draw(self, pick: Pick, given: Given | None = None, temperature: float = 1.0) -> Tensor:
+        """Steps (B, size), spelled by `pick` for all songs at once, with the given notes among them.
+
+        temperature: of the choice which note begins, not of whether one does
+        """
         head, batch = self.head, len(self.hidden)
-        around, playable = head.surroundings(self.heard), head.playable(self.heard)
+        around, playable, begins = (f(self.heard) for f in (head.surroundings, head.playable, head.begins))
         step = self.hidden.new_zeros(batch, head.size + 1)
         songs = torch.arange(batch, device=step.device)  # those whose chords go on
         last, above = torch.full_like(songs, head.size), torch.zeros_like(self.hidden)
@@ -180,7 +190,8 @@ class Chords:
                 able = able & given.of(songs, batch).allows(head.limit[last], head.bits)
             weighed = partial(weigh, around[songs])
             logits = head.logits(self.hidden[songs], self.direct[songs], above, last, weighed)
-            choice = pick(logits.masked_fill(~able, -torch.inf).log_softmax(-1), songs)
+            scores = logits.masked_fill(~able, -torch.inf).log_softmax(-1)
+            choice = pick(tempered(scores, begins[songs], temperature), songs)
             step[songs, choice] = 1
             more = choice < head.size
             songs, last, above = songs[more], choice[more], (above + head.above(choice))[more]
@@ -190,6 +201,18 @@ class Chords:
 def weigh(around: Tensor, weights: Tensor) -> Tensor:
     """The kinds of surroundings (A, KINDS, size) weighed by (A, KINDS), as (A, size)."""
     return torch.bmm(weights[:, None], around)[:, 0]
+
+
+def tempered(scores: Tensor, begins: Tensor, temperature: float) -> Tensor:
+    """Log-probabilities (A, C), those of choices that begin a note to the power of 1 / temperature among themselves.
+
+    Their sum stays: rhythm is as the model expects. Tempered as a whole, music comes to rest, since going on is likely.
+    """
+    if temperature == 1:
+        return scores
+    among = scores.masked_fill(~begins, -torch.inf)
+    sum_ = among.logsumexp(-1, keepdim=True)
+    return torch.where(begins & sum_.isfinite(), (among / temperature).log_softmax(-1) + sum_, scores)
 
 
 def spell(steps: Tensor) -> Tensor:
