@@ -55,8 +55,8 @@ def sample(
         typer.Option(
             min=0,
             max=10,
-            help="0 is the likeliest step, higher is freer; chord: which notes begin, not when. Default: 0.8 for chord, 0.3"
-            " for bits (bce, focal), else 1.",
+            help="0 is the likeliest step, higher is freer; of chords which notes begin, not when they do."
+            " Default: 0.8 for chord, 0.3 for bits (bce, focal), else 1.",
         ),
     ] = None,
     threshold: Annotated[

@@ -97,7 +97,7 @@ def train(
         int | None, typer.Option(min=1, help="Steps, or words, from one window to the next; default: a target.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the training songs. Default: 30; chord 60.")
+        int | None, typer.Option(min=1, help="Passes over the training songs. Default: 30; chord 40.")
     ] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Stop in good order after this long; 0 is never.")] = 0,
     batch_size: Annotated[

@@ -31,7 +31,7 @@ DEFAULTS = {
 }  # fmt: skip
 CHORDS = {  # where chords are spelled, whatever the model: songs are read from their beginning, a few at a time
     "hidden": 256, "layers": 1, "dense": 128, "dropout": 0.5, "dense_dropout": 0.5, "source": 0, "target": 1024,
-    "batch_size": 4, "epochs": 60, "learning_rate": 4e-3, "warmup": 20, "transpose": 5, "teacher_forcing": 1.0,
+    "batch_size": 4, "epochs": 40, "learning_rate": 4e-3, "warmup": 20, "transpose": 5, "teacher_forcing": 1.0,
 }  # fmt: skip
 
 __all__ = [
