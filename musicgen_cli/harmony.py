@@ -31,7 +31,7 @@ def room(given: NDArray[np.bool_], on_top: bool) -> NDArray[np.bool_]:
     """Which bits may be set beside given notes, (T, 88, 2) or (T, 88), so that these stay what they are.
 
     No other note prolongs a given one, on rolls of one bit none leads into it. on_top: nothing sounds above the given
-    notes or, while they rest, as high as the last of them.
+    notes or, while they rest, as high as the last of them, and nothing before they begin.
     """
     sounds = sounding(given)
     after = np.concatenate([np.zeros_like(sounds[:1]), sounds[:-1]]) & ~sounds  # the steps where given notes are over
@@ -41,10 +41,9 @@ def room(given: NDArray[np.bool_], on_top: bool) -> NDArray[np.bool_]:
     else:
         ahead = np.concatenate([sounds[1:], np.zeros_like(sounds[:1])]) & ~sounds
         may = ~after & ~ahead
-    if not on_top or not sounds.any():
+    if not on_top:
         return may
     tops = highest(sounds)
     last = np.maximum.accumulate(np.where(tops >= 0, np.arange(len(tops)), -1))
-    first = int(np.argmax(tops >= 0))
-    below = np.arange(KEYS) < tops[np.where(last < 0, first, last)][:, None]
+    below = np.arange(KEYS) < np.where(last < 0, -1, tops[last])[:, None]
     return np.asarray(may & (below if given.ndim == 2 else below[:, :, None]))

@@ -303,6 +303,7 @@ def test_while_the_tune_rests_nothing_sounds_as_high_as_its_last_note():
     kept, made = harmonised(line, True)
     for song in made:
         sounds = roll.sounding(song) & ~roll.sounding(kept)
+        assert not sounds[:2].any()  # it has not begun
         assert not sounds[:6, 50:].any()
         assert not sounds[6:, 40:].any()
 

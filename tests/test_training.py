@@ -7,9 +7,9 @@ import torch
 from musicgen_cli import corpus, roll, words
 from musicgen_cli.commands.train import train
 from musicgen_cli.corpus import Song
-from musicgen_cli.dataset import as_input, cover, from_steps, inside, rates, to_steps
+from musicgen_cli.dataset import as_input, cover, from_steps, inside, rates, recalled, to_steps
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.losses import LOSSES, KeyCrossEntropy, WordCrossEntropy
+from musicgen_cli.losses import LOSSES, Chord, KeyCrossEntropy, WordCrossEntropy
 from musicgen_cli.material import of_rolls, of_words
 from musicgen_cli.models import MODELS
 from musicgen_cli.sampling import TEMPERATURE, drawer, generate
@@ -252,20 +252,31 @@ def test_a_divergent_training_says_so_and_keeps_its_best_weights():
 MELODY = [note for note in TUNE if note[2] > 50]  # what can be played one key at a time
 
 
-def overfitted(model, loss, steps, *, forcing, prime, rates, outputs, ids=False, seed=0):
+def overfitted(model, loss, steps, *, forcing, prime, rates, outputs, ids=False, seed=0, **more):
     """A small model of this name, trained on one song until it knows it by heart."""
     torch.manual_seed(seed)
     sizes = {"hidden": 64, "dense": 64, "layers": 1, "dropout": 0.0, "dense_dropout": 0.0}
-    network = MODELS[model].network(len(rates), outputs, ids, **sizes)
+    network = MODELS[model].network(len(rates), outputs, ids, **sizes, **more)
     written = len(steps.music) - prime
+    heard = {"recalled": recalled(steps, [0], network.hearing)}
     run = Training(
-        network, loss, inside(steps, [0], prime, written, 1), None, rates, device=CPU, epochs=75, batch_size=4,
+        network, loss, inside(steps, [0], prime, written, 1, hearing=network.hearing, **heard), None, rates, device=CPU, epochs=75, batch_size=4,
         optimizer="adamw", learning_rate=2e-2, warmup=10, weight_decay=0.0, clip=1.0, teacher_forcing=forcing,
         forcing_decay="constant", transpose=0, patience=0, seed=seed, precision="fp32",
     )  # fmt: skip
     epochs_of(run)
     made = generate(network, as_input(to_steps(steps[0][:prime]))[None], written, prime, written, drawer(loss))
     return made[0]
+
+
+@pytest.mark.parametrize("model", ["next", "seq2seq", "poly"])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_a_short_tune_is_learned_and_played_back_chord_by_chord(model, bits):
+    music = corpus.gather([(Song(), roll.encode(Score(np.array(TUNE), 4), bits))])
+    more = {"chords": True, "memory": bits == 2, "tonality": True}
+    settings = {"forcing": 1.0, "prime": 3, "rates": rates(music, [0]), "outputs": 88 * bits + 1}
+    made = overfitted(model, Chord(), music, **settings, **more)
+    assert (from_steps(made) == music[0][3:]).all()
 
 
 @pytest.mark.parametrize(("model", "loss"), [("poly", "focal"), ("poly", "bce"), ("seq2seq", "bce"), ("next", "bce")])
