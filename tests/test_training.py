@@ -259,8 +259,9 @@ def overfitted(model, loss, steps, *, forcing, prime, rates, outputs, ids=False,
     network = MODELS[model].network(len(rates), outputs, ids, **sizes, **more)
     written = len(steps.music) - prime
     heard = {"recalled": recalled(steps, [0], network.hearing)}
+    windows = inside(steps, [0], prime, written, 1, hearing=network.hearing, **heard)
     run = Training(
-        network, loss, inside(steps, [0], prime, written, 1, hearing=network.hearing, **heard), None, rates, device=CPU, epochs=75, batch_size=4,
+        network, loss, windows, None, rates, device=CPU, epochs=75, batch_size=4,
         optimizer="adamw", learning_rate=2e-2, warmup=10, weight_decay=0.0, clip=1.0, teacher_forcing=forcing,
         forcing_decay="constant", transpose=0, patience=0, seed=seed, precision="fp32",
     )  # fmt: skip
