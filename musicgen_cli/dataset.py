@@ -82,7 +82,8 @@ class Windows:
         """Source (B, S, ...) and target (B, T, ...) as they are heard, and which target steps are real, bool (B, T)."""
         offsets, song = self.corpus.offsets, self.song[index]
         source = self.source or 1
-        rows = self.at[index][:, None] + np.arange(-source, int(self.lengths[index].max(initial=0)))
+        longest = int((offsets[song + 1] - self.at[index]).max(initial=0))
+        rows = self.at[index][:, None] + np.arange(-source, min(self.target, longest))
         inside = (rows >= offsets[song][:, None]) & (rows < offsets[song + 1][:, None])
         steps = to_steps(self.corpus.music[np.where(inside, rows, 0)])
         steps *= torch.from_numpy(inside).view(*inside.shape, *[1] * (steps.dim() - 2))

@@ -279,7 +279,7 @@ def _same_settings(context: typer.Context, saved: "Checkpoint", settings: dict[s
         )
     for name, value in settings.items():
         source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE" and value != saved.settings[name]:
+        if source is not None and source.name == "COMMANDLINE" and value != saved.settings.get(name, value):
             option = "--" + name.replace("_", "-")
             raise MusicgenError(f"was begun with {option} {saved.settings[name]}, not {value}; leave the option out")
     return saved.settings
