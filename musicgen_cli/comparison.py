@@ -84,6 +84,11 @@ class Comparison:
     def outside(self) -> list[Row]:
         return [row for row in self.rows if row.verdict != "inside"]
 
+    @property
+    def far(self) -> list[Row]:
+        """What one would notice."""
+        return [row for row in self.rows if (row.far(-1) and row.name not in HISTOGRAMS) or row.far(1)]
+
 
 @dataclass(frozen=True)
 class _Piece:
@@ -381,6 +386,7 @@ SYMPTOMS: dict[str, dict[str, int]] = {
     "too low": {"mean_pitch": -1},
     "shuffled bars": {"bar_line_leap": 1, "leap": 0},
     "in no key": {"scale_consistency": -1},
+    "dissonant": {"semitone_rate": 1, "scale_consistency": 0},
     "leaps": {"leap": 1},
     "repeats itself": {"self_repeat_rate": 1},
 }

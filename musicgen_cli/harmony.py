@@ -30,17 +30,17 @@ def top_line(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def room(given: NDArray[np.bool_], on_top: bool) -> NDArray[np.bool_]:
     """Which bits may be set beside given notes, (T, 88, 2) or (T, 88), so that these stay what they are.
 
-    No other note prolongs a given one, on rolls of one bit none leads into it. on_top: nothing sounds above the given
-    notes or, while they rest, as high as the last of them, and nothing before they begin.
+    On their own keys nothing else sounds. No other note prolongs a given one, on rolls of one bit none leads into it.
+    on_top: nothing sounds above the given notes or, while they rest, as high as the last of them, and nothing before
+    they begin.
     """
     sounds = sounding(given)
     after = np.concatenate([np.zeros_like(sounds[:1]), sounds[:-1]]) & ~sounds  # the steps where given notes are over
-    may = np.ones_like(given)
     if given.ndim == 3:
-        may[:, :, 1] = ~after
+        may = np.stack([~sounds, ~sounds & ~after], 2)
     else:
-        ahead = np.concatenate([sounds[1:], np.zeros_like(sounds[:1])]) & ~sounds
-        may = ~after & ~ahead
+        ahead = np.concatenate([sounds[1:], np.zeros_like(sounds[:1])])
+        may = ~sounds & ~after & ~ahead
     if not on_top:
         return may
     tops = highest(sounds)

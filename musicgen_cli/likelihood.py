@@ -51,7 +51,7 @@ def _mean(nats: PerStep) -> float:
 def interval(nats: PerStep, seed: int = 0) -> tuple[float, float]:
     """Where the mean per step lies in 95 % of the corpora that might have been: songs drawn with replacement."""
     sums, steps = (np.array([how(song) for song in nats], float) for how in (np.sum, len))
-    if not steps.sum():
+    if len(nats) < 2 or not steps.sum():  # one song tells nothing of others
         return math.nan, math.nan
     drawn = np.random.default_rng(seed).multinomial(len(nats), np.full(len(nats), 1 / len(nats)), RESAMPLES)
     with np.errstate(invalid="ignore"):

@@ -3,8 +3,6 @@
 The match model of compression programs (as in Mahoney's PAQ), for steps.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,10 +37,3 @@ class Memory:
                 told[len(step) + i] = 1
             self.after[latest] = place
         return told
-
-
-def remembered(steps: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """What a Memory says after each step (T, size) of a piece, (T, size + 4)."""
-    memory = Memory()
-    told = [memory.hear(step) for step in steps]
-    return np.array(told, np.uint8)

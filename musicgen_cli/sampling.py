@@ -170,6 +170,10 @@ def generate(
         step = draw(answer, hearing.bits(before), given and given.at(sum(part.shape[1] for part in made) + t))
         return hear(step)
 
+    if state is None and not source:  # as in training: all but the first step are read by what writes
+        state = model.encode(recent[:, :1])
+        for step in recent[:, :-1].unbind(1):
+            _, state = model.advance(step, state)
     while (left := length - int(lasted.min())) > 0:
         written = target if source else left
         _, new = unroll(

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import json
+import math
 import os
 import shutil
 import stat
@@ -9,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from musicgen_cli.errors import MusicgenError
 
@@ -96,6 +98,19 @@ def show(text: str) -> None:
         raise
     except OSError as error:
         raise MusicgenError(f"standard output: {error.strerror}") from None
+
+
+def show_json(facts: Any) -> None:
+    """Print facts on stdout as JSON, with null for what is undefined: JSON has no nan."""
+    show(json.dumps(_defined(facts), indent=2))
+
+
+def _defined(facts: Any) -> Any:
+    if isinstance(facts, dict):
+        return {name: _defined(value) for name, value in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [_defined(value) for value in facts]
+    return None if isinstance(facts, float) and not math.isfinite(facts) else facts
 
 
 def check_target(path: Path, *inputs: Path) -> None:

@@ -1,7 +1,5 @@
 """Where a piece is: how much of each pitch class sounded lately."""
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,9 +26,3 @@ class Tonality:
         now[sounds] = 1
         self.level += FADING * (now - self.level)
         return self.level.ravel().astype(np.float32)
-
-
-def lately(steps: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """What a Tonality says after each step (T, size) of a piece, (T, 24)."""
-    tonality = Tonality()
-    return np.array([tonality.hear(step) for step in steps], np.float32).reshape(-1, NUMBERS)

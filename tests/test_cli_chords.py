@@ -33,6 +33,7 @@ def run(forked, tmp_path_factory):
     write_song(home / "tune.mid", 30, voices=1)
     write_song(home / "piece.mid", 31, voices=4)
     talk(run("musicgen encode songs -o rolls.npy && musicgen encode songs --bits 1 -o one.npy"))
+    np.save(home / "silence.npy", np.zeros((9, 88, 2), bool))
     for name, more in {"a": "", "b": "--seed 1", "m": "--memory --model poly"}.items():
         assert talk(run(f"musicgen train rolls.npy {SMALL} {more} -o {name}.pt")) == []
     return run
@@ -59,10 +60,15 @@ def test_the_same_seed_draws_the_same_song_alone_or_in_company(run, model):
     assert (music(cold).music == music(run(f"musicgen sample {model}.pt --top-k 1 --length 9").stdout).music).all()
 
 
-def test_what_memory_hears_goes_on_from_the_prime(run):
-    longer = "musicgen sample m.pt --prime rolls.npy --song 1 --seed 3"
-    whole = music(run(f"{longer} --length 24 --include-prime").stdout)
-    assert len(whole.music) == 24 + len(music((run.home / "rolls.npy").read_bytes())[0])
+def test_a_prime_comes_first_and_is_heard(run):
+    one, other = (
+        music(run(f"musicgen sample m.pt --prime rolls.npy --song {song} --seed 3 --length 24 --include-prime").stdout)
+        for song in (1, 2)
+    )
+    first = music((run.home / "rolls.npy").read_bytes())[0]
+    assert (one.music[: len(first)] == first).all()
+    assert len(one.music) == len(first) + 24
+    assert (one.music[-24:] != other.music[-24:]).any()
 
 
 def test_several_models_are_averaged_and_stand_beside_each_of_them(run):
@@ -86,6 +92,14 @@ def test_a_melody_comes_out_as_the_top_line_of_its_harmonisation(run):
         assert (song & ~tune[0]).any()
     longer = music(run("musicgen sample a.pt --melody tune.mid --length 200").stdout)
     assert len(longer.music) == 200
+    assert "only 20 of its" in talk(run("musicgen sample a.pt --melody tune.mid --length 20 -o short.npy"))[0]
+
+
+def test_what_is_undefined_is_null_in_json(run):
+    np.save(run.home / "step.npy", np.eye(88, dtype=bool)[:1].repeat(2).reshape(1, 88, 2))
+    told = json.loads(run("musicgen eval a.pt step.npy --json").stdout, parse_constant=lambda name: 1 / 0)
+    assert told["one_step"][0]["nats_without_first"] is None
+    assert (told["memory"], json.loads(run("musicgen eval m.pt rolls.npy --json").stdout)["memory"]) == (False, True)
 
 
 def test_the_notes_that_are_kept_stay_and_others_join_them(run):
@@ -107,7 +121,14 @@ def test_training_with_memory_resumes_bit_for_bit(run):
 @pytest.mark.parametrize(
     ("script", "code", "told"),
     [
-        ("train rolls.npy --model poly --loss bce --memory --teacher-forcing 0.5", 1, "--teacher-forcing 1"),
+        ("train rolls.npy --model poly --loss bce --memory --teacher-forcing 0.5", 1, "full --teacher-forcing"),
+        ("train rolls.npy --model next --loss bce --memory --forcing-decay linear", 1, "full --teacher-forcing"),
+        ("train rolls.npy --loss chord --teacher-forcing 0.5", 1, "full --teacher-forcing"),
+        ("sample a.pt --melody silence.npy", 1, "has no notes to keep"),
+        ("eval rolls.npy --against rolls.npy --split valid", 2, "--split are for models"),
+        ("eval --against rolls.npy", 2, "a corpus of samples: name it"),
+        ("eval a.pt a.pt rolls.npy", 2, "named twice"),
+        ("eval a.pt b.pt rolls.npy --length 5", 2, "no --length"),
         ("sample a.pt --melody tune.mid --prime tune.mid", 2, "leave one out"),
         ("sample a.pt --song 2", 2, "--song goes with"),
         ("sample a.pt --threshold 0.4", 1, "--threshold is for bce and focal"),

@@ -130,7 +130,7 @@ def test_one_key_a_step_is_what_next_plays(taught: Path) -> None:
             "plain.npy: holds plain words at 2 steps per quarter note, the model reads words",
         ),
         ("next.pt --prime words.npy", "words.npy: holds words at 4 steps per quarter note, the model reads rolls at 4"),
-        ("text.pt --threshold 0.5", "text.pt: makes one choice a step"),
+        ("text.pt --threshold 0.5", "text.pt: chooses words or notes"),
     ],
 )
 def test_what_a_model_cannot_do_is_refused(taught: Path, options: str, wrong: str) -> None:

@@ -9,7 +9,7 @@ from musicgen_cli import corpus
 from musicgen_cli.corpus import Song
 from musicgen_cli.dataset import cover, recalled, to_steps
 from musicgen_cli.hearing import Hearing, transpose
-from musicgen_cli.tonality import CLASSES, lately
+from musicgen_cli.tonality import CLASSES
 
 CPU = torch.device("cpu")
 ALL = Hearing(176, memory=True, tonality=True, shifts=6)
@@ -67,7 +67,7 @@ def test_before_the_beginning_nothing_is_recalled_and_nothing_moved():
 def test_tonality_is_how_much_of_each_pitch_class_sounded_lately():
     steps = to_steps(a_song(3)).numpy()
     level = np.zeros((2, CLASSES))
-    for step, told in zip(steps, lately(steps)):
+    for step, told in zip(steps, Hearing(176, tonality=True).recall(steps)):
         for row, share in zip(level, (1 / 8, 1 / 64)):
             for pitch_class in range(CLASSES):
                 sounds = any(step[2 * key] or step[2 * key + 1] for key in range(pitch_class, 88, CLASSES))

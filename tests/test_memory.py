@@ -2,13 +2,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgen_cli.memory import LENGTHS, remembered
+from musicgen_cli.hearing import Hearing
+from musicgen_cli.memory import LENGTHS
 
 
 @given(st.lists(st.integers(0, 2), max_size=60))
 def test_memory_is_the_latest_earlier_place_where_most_steps_were_the_same(music):
     steps = np.eye(3, dtype=np.uint8)[music]
-    told = remembered(steps)
+    told = Hearing(3, memory=True).recall(steps)
     for t in range(len(music)):
         heard = music[: t + 1]
         expected = np.zeros(3 + len(LENGTHS), np.uint8)
@@ -24,4 +25,5 @@ def test_memory_is_the_latest_earlier_place_where_most_steps_were_the_same(music
 @given(st.lists(st.integers(0, 1), min_size=1, max_size=60), st.integers(0, 59))
 def test_memory_knows_nothing_of_what_comes(music, at):
     steps = np.eye(2, dtype=np.uint8)[music]
-    assert remembered(steps[:at]).tolist() == remembered(steps)[:at].tolist()
+    recall = Hearing(2, memory=True).recall
+    assert recall(steps[:at]).tolist() == recall(steps)[:at].tolist()

@@ -116,6 +116,7 @@ def test_a_tune_is_harmonised_note_for_note(folder):
         roll.encode(quantise(read((folder / name).read_bytes())[0], 4)) for name in ("tune.mid", "harmonised.mid")
     )
     assert (harmony.top_line(made)[: len(tune)] == tune[: len(made)]).all()
+    assert (made[: len(tune)] & ~tune[: len(made)]).any()
 
 
 def test_compare_prints_one_table_of_all_four(folder):

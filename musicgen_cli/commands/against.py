@@ -1,6 +1,5 @@
 """What `eval` says of samples: beside real music, and beside the songs that they may be copied from."""
 
-import json
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from musicgen_cli.copying import Copying, Run
 from musicgen_cli.corpus import Corpus
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import steps_per_bar
-from musicgen_cli.streams import counted, printable, say, show
+from musicgen_cli.streams import counted, printable, say, show, show_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,7 +53,7 @@ def compare(
         facts = _comparison_facts(comparison) | {"diagnoses": [_diagnosis_facts(one) for one in diagnoses]}
         facts |= {"copying": _copying_facts(copied, songs)}
         facts |= {"two_sample": _two_sample_facts(told_apart)} if comparison and two_sample else {}
-        show(json.dumps(_defined(facts), indent=2))
+        show_json(facts)
         return
     if comparison:
         for (_, _, short), name in ((comparison.samples, "sample"), (comparison.real, "real song")):
@@ -178,8 +177,13 @@ def _verdict(diagnoses: list[Diagnosis], comparison: Comparison | None, count: i
     if comparison:
         outside = ", ".join(f"{row.name} {row.verdict}" for row in comparison.outside)
         lines.append(f"Outside the range of real music: {outside or 'no metric'}")
-    if not diagnoses:
-        lines.append("No collapse, and nothing far from real music" if comparison else "Nothing is copied")
+    if comparison and not diagnoses:
+        far = ", ".join(row.name for row in comparison.far)
+        lines.append(
+            "No collapse, " + (f"but far from real music in {far}" if far else "and nothing far from real music")
+        )
+    elif not diagnoses:
+        lines.append("Nothing is copied")
     return lines
 
 
@@ -213,12 +217,3 @@ def _copying_facts(copied: Copying, songs: Corpus) -> dict[str, Any]:
     both = zip(copied.exact, copied.transposed)
     runs = [{"exact": facts(exact), "transposed": facts(moved)} for exact, moved in both]
     return {"real": usual | {"near_copies": copied.near_copies}, "limit": copied.limit, "samples": runs}
-
-
-def _defined(facts: Any) -> Any:
-    """The same with null for what is undefined: JSON has no nan."""
-    if isinstance(facts, dict):
-        return {name: _defined(value) for name, value in facts.items()}
-    if isinstance(facts, list | tuple):
-        return [_defined(value) for value in facts]
-    return None if isinstance(facts, float) and np.isnan(facts) else facts

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from musicgen_cli.evaluation import Report, Row
 
 TABLE_WIDTH = 140
+RUNNING_FREE = ("threshold", "temperature", "prime_steps", "length")
 
 
 def evaluate(
+    context: typer.Context,
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -69,6 +71,15 @@ def evaluate(
     """
     if [*(files or []), against, copied_from].count(PIPE) > 1:
         raise typer.BadParameter("standard input can be read once only.")
+    if (against or copied_from) and not files:
+        raise typer.BadParameter("--against and --copied-from are for a corpus of samples: name it.")
+    if len(set(files or [])) < len(files or []):
+        raise typer.BadParameter("a file is named twice.")
+    typed = [
+        "--" + name.replace("_", "-")
+        for name in (*RUNNING_FREE, "split")
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
     from musicgen_cli.checkpoint import Checkpoint
     from musicgen_cli.commands.inputs import load_any, load_corpus
 
@@ -79,7 +90,9 @@ def evaluate(
         raise typer.BadParameter(f"{' and '.join(map(str, corpora))} are corpora: name one.")
     if against or copied_from:
         if models or not corpora:
-            raise typer.BadParameter("--against and --copied-from are for a corpus of samples: name one, and no model.")
+            raise typer.BadParameter("--against and --copied-from are for a corpus of samples: name it, and no model.")
+        if typed:
+            raise typer.BadParameter(f"{' and '.join(typed)} are for models: samples are compared with all songs.")
         from musicgen_cli.commands.against import compare
 
         (samples,) = corpora.values()
@@ -98,16 +111,18 @@ def evaluate(
     songs = _songs(models, path, music, split)
     computer = use(device, threads)
     if len(models) > 1:
-        if threshold or temperature is not None:
-            raise typer.BadParameter("several models are scored by likelihood: no --threshold, no --temperature.")
+        if set(typed) - {"--split"}:
+            raise typer.BadParameter(f"several models are scored by likelihood alone: no {' and '.join(typed)}.")
         reports = _averaged(models, music, songs, computer)
     else:
         (model,) = models
         if threshold and not first.sets_bits:
-            raise MusicgenError(f"{model}: makes one choice a step: --threshold is for bce and focal")
+            raise MusicgenError(f"{model}: chooses words or notes: --threshold is for bce and focal")
         running = {"prime": prime_steps, "length": length, "seed": seed}
         reports = _scored(first, music, songs, computer, threshold or first.threshold, temperature, running)
-    _print(reports, split, len(songs), first, running_free=(prime_steps, length), json_=json_, quiet=quiet)
+    _print(
+        reports, split, len(songs), list(models.values()), running_free=(prime_steps, length), json_=json_, quiet=quiet
+    )
 
 
 def _songs(models: "dict[Path, Checkpoint]", path: Path, music: "Corpus", split: str) -> list[int]:
@@ -167,28 +182,28 @@ def _print(
     reports: "dict[str, Report]",
     split: str,
     songs: int,
-    trained: "Checkpoint",
+    models: "list[Checkpoint]",
     *,
     running_free: tuple[int, int],
     json_: bool,
     quiet: bool,
 ) -> None:
-    import json
-
-    from musicgen_cli.streams import counted, say, show
+    from musicgen_cli.streams import counted, say, show, show_json
 
     ahead, free = reports["one_step"], reports.get("free_running")
-    judged, single = ahead.judged, bool(ahead.rows[0].songs)
+    memory = any(model.model_arguments.get("memory") for model in models)
+    trained, judged, single = models[0], ahead.judged, len(models) == 1
     if json_:
         facts: dict[str, Any] = {"split": split, "songs": songs, f"{ahead.unit}s": ahead.steps}
         facts |= {"unknown_words": ahead.unknown} if trained.vocabulary else {}
-        facts |= {"notes": judged.notes, "quarters": judged.quarters}
+        facts |= {"memory": memory, "notes": judged.notes, "quarters": judged.quarters}
         facts |= {"trained": trained.progress, "free_running": []} if single else {}
-        show(json.dumps(facts | {name: report.as_dicts() for name, report in reports.items()}, indent=2))
+        show_json(facts | {name: report.as_dicts() for name, report in reports.items()})
         return
     noun = "song" if split == "all" else f"{split} song"
     told = f"{counted(songs, noun)}, {counted(ahead.steps, ahead.unit)}"
     told += f", {ahead.unknown} unknown" if trained.vocabulary else ""
+    told += "; with memory" if memory else ""
     show(_table(f"Negative log-likelihood in nats: {told}", ahead, _likelihood))
     if not single:
         return

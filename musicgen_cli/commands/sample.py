@@ -133,7 +133,7 @@ def sample(
         )
     if threshold and not tossing:
         raise MusicgenError(
-            f"{model}: makes one choice a step: --threshold is for bce and focal, take --top-k or --top-p"
+            f"{model}: chooses words or notes: --threshold is for bce and focal, take --top-k or --top-p"
         )
     if given_in and not (tossing or trained.loss == "chord"):
         raise MusicgenError(f"{model}: makes one choice a step: --melody and --keep are for chord, bce and focal")
@@ -142,6 +142,10 @@ def sample(
     steps = length or (bars * per_bar if bars else len(begun) if given_in else DEFAULT_BARS * per_bar)
     given = None
     if given_in:
+        if not begun.any():
+            raise MusicgenError(f"{given_in}: song {about.name!r} has no notes to keep")
+        if steps < len(begun):
+            say(f"{given_in}: only {steps} of its {counted(len(begun), 'step')} are taken", quiet)
         given = _given(begun, steps, melody is not None, computer)
         begun, heard = begun[:0], heard[:0]
     settings: dict[str, Any] = {"temperature": usual_temperature(loss) if temperature is None else temperature}
@@ -184,8 +188,9 @@ def sample(
                 writer.add(Song(name, about.tempo, about.time_signature, text), music)
         writer.finish()
     if silent:
-        hint = "lower --threshold, raise --temperature" if tossing else "raise --temperature"
-        say(f"{counted(silent, 'song')} of {count} silent: {hint}, or train longer")
+        hints = {True: "lower --threshold, raise --temperature, or ", False: "raise --temperature, or "}
+        hint = "" if trained.loss == "chord" else hints[tossing]
+        say(f"{counted(silent, 'song')} of {count} silent: {hint}train longer")
     say(f"made {counted(count, 'song')} of {counted(steps, 'step')}, --seed {seed}", quiet)
 
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from musicgen_cli.training import Training
     from musicgen_cli.vocabulary import Vocabulary
 
-import os  # TRIAL
-
-LAGS = [int(x) for x in os.environ.get("LAGS", "").split(",") if x]  # TRIAL
 SIZES = ("hidden", "layers", "dense", "dropout", "dense_dropout")
 LEARNING = (
     "epochs", "batch_size", "optimizer", "learning_rate", "warmup", "weight_decay", "clip", "teacher_forcing",
@@ -191,7 +188,7 @@ def train(
         refuse_suffix(log, ".npy", ".pt", *midi.SUFFIXES)
     computer = use(device, threads, precision)
     settings: dict[str, Any] = {name: context.params[name] for name in SETTINGS} | {"model": model}
-    own = CHORDS if loss == "chord" else MODELS[model].settings
+    own = CHORDS if loss == "chord" else MODELS[model].settings | ({"teacher_forcing": 1.0} if memory else {})
     for name, usual in (DEFAULTS | own).items():
         settings[name] = usual if settings[name] is None else settings[name]
     settings["hop"] = hop or settings["target"]
@@ -208,12 +205,12 @@ def train(
             raise MusicgenError("holds words: --memory is for rolls")
         if not settings["source"] and not music.bits:
             raise MusicgenError("holds words: --source 0 is for rolls")
-    if memory and settings["teacher_forcing"] < 1:
-        raise MusicgenError("--memory remembers what was played: it goes with --teacher-forcing 1")
     if saved:
         with naming(output):
             settings = _same_settings(context, saved, settings)
         sides, known = _same_songs(music, saved, corpus), saved.vocabulary
+    elif (memory or loss == "chord") and (settings["teacher_forcing"] < 1 or forcing_decay != "constant"):
+        raise MusicgenError("--memory and --loss chord recall the true steps: they go with full --teacher-forcing only")
     else:
         sides = _deal(music, corpus, split)
     if not sides["train"]:

@@ -33,12 +33,10 @@ def vocab(
       musicgen vocab chorales.npy songs.npy --min-count 2 -o vocab.npy
       musicgen vocab words.npy --stats
     """
-    import json
-
     from musicgen_cli import vocabulary
     from musicgen_cli.commands.inputs import load_corpus
     from musicgen_cli.errors import MusicgenError
-    from musicgen_cli.streams import check_target, counted, name_of, refuse_suffix, say, show
+    from musicgen_cli.streams import check_target, counted, name_of, refuse_suffix, say, show, show_json
     from musicgen_cli.streams import output as open_output
 
     paths = corpora or [Path("words.npy")]
@@ -68,7 +66,7 @@ def vocab(
         with open_output(output) as file:
             vocabulary.save(counted_words, file)
     if json_:
-        show(json.dumps(facts, indent=2))
+        show_json(facts)
     elif stats:
         show(
             "\n".join(
