@@ -13,6 +13,7 @@ from musicgen_cli.commands import against
 from musicgen_cli.comparison import Row, compare, told
 from musicgen_cli.corpus import Corpus, Song, gather
 from musicgen_cli.errors import MusicgenError
+from musicgen_cli.harmony import top_line
 from musicgen_cli.roll import decode, encode, sounding
 from musicgen_cli.score import KEYS, Score, quantise, steps_per_bar
 
@@ -377,3 +378,18 @@ def test_another_grid_and_other_bits_are_refused():
     for other, wrong in ((finer, "12"), (keys, "--bits")):
         with pytest.raises(MusicgenError, match=wrong):
             against.compare(held_out(), other, None, json_=False, seed=0, quiet=True, two_sample=False)
+
+
+def test_voices_of_different_pieces_together_are_not_passed_as_music(capsys):
+    """The top line of each chorale over the lower voices of another: the parts are real, their sound is not."""
+    sides = chorales()
+    songs, mixed = sides["test"], []
+    for i, song in enumerate(songs.songs):
+        tune, under = songs[i], songs[(i + 1) % len(songs)]
+        length = min(len(tune), len(under))
+        top = top_line(tune[:length])
+        mixed.append((song, top | (under[:length] & ~top_line(under[:length]))))
+    against.compare(gather(mixed), sides["train"], None, json_=False, seed=0, quiet=True, two_sample=False)
+    text = capsys.readouterr().out
+    assert "Wrong: dissonant: semitone_rate" in text
+    assert "nothing far" not in text
