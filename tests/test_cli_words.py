@@ -96,8 +96,11 @@ def test_vocab_counts_words_alone_and_of_one_form(taught: Path) -> None:
 
 def test_the_choices_of_train_are_the_registries() -> None:
     hints = typing.get_type_hints(train)
-    assert typing.get_args(hints["model"]) == tuple(MODELS)
-    losses = [name for kind in typing.get_args(hints["loss"]) for name in typing.get_args(kind)]
+    models, losses = (
+        [name for kind in typing.get_args(hints[option]) for name in typing.get_args(kind)]
+        for option in ("model", "loss")
+    )
+    assert models == list(MODELS)
     assert set(losses) == {name for by_name in LOSSES.values() for name in by_name}
     assert typing.get_args(hints["optimizer"]) == tuple(OPTIMIZERS)
 
