@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen_cli.corpus import Corpus
+from musicgen_cli.corpus import Corpus, gather
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.features import LOOPS, Roll, describe, note_lengths, onsets, ratio, whole
 from musicgen_cli.harmony import highest
@@ -157,9 +157,7 @@ def _in_steps(corpus: Corpus) -> Corpus:
     """A corpus of rolls, whatever it is written in."""
     if corpus.music.dtype.kind != "U":
         return corpus
-    rolls = [corpus.roll(i) for i in range(len(corpus))]
-    offsets = np.cumsum([0, *map(len, rolls)], dtype=np.int64)
-    return Corpus(np.concatenate(rolls), offsets, corpus.songs, corpus.steps_per_quarter)
+    return gather(zip(corpus.songs, map(corpus.roll, range(len(corpus)))), corpus.steps_per_quarter)
 
 
 def _bar(corpus: Corpus, song: int) -> int:
@@ -173,12 +171,9 @@ def _cut(roll: Roll, steps: int, bar: int) -> list[Roll]:
 
 
 def _excerpts_as_songs(corpus: Corpus, steps: int) -> Corpus:
-    cut = [(i, part) for i in range(len(corpus)) for part in _cut(corpus.roll(i), steps, _bar(corpus, i))]
-    if not cut:
-        return corpus
-    offsets = np.arange(len(cut) + 1) * steps
-    songs = [corpus.songs[i] for i, _ in cut]
-    return Corpus(np.concatenate([part for _, part in cut]), offsets, songs, corpus.steps_per_quarter)
+    songs = enumerate(corpus.songs)
+    cut = [(song, part) for i, song in songs for part in _cut(corpus.roll(i), steps, _bar(corpus, i))]
+    return gather(cut, corpus.steps_per_quarter) if cut else corpus
 
 
 def _side(corpus: Corpus, steps: int, what: str) -> _Side:

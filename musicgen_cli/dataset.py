@@ -85,11 +85,12 @@ class Windows:
         longest = int((offsets[song + 1] - self.at[index]).max(initial=0))
         rows = self.at[index][:, None] + np.arange(-source, min(self.target, longest))
         inside = (rows >= offsets[song][:, None]) & (rows < offsets[song + 1][:, None])
-        steps = to_steps(self.corpus.music[np.where(inside, rows, 0)])
+        rows = np.where(inside, rows, 0)
+        steps = to_steps(self.corpus.music[rows])
         steps *= torch.from_numpy(inside).view(*inside.shape, *[1] * (steps.dim() - 2))
         if self.hearing.size:
-            said = [] if self.recalled is None else [self.recalled[np.where(inside, rows, 0)] * inside[..., None]]
-            steps = self.hearing.told(steps.float(), *map(torch.from_numpy, said))
+            said = [] if self.recalled is None else [self.recalled[rows] * inside[..., None]]
+            steps = self.hearing.told(steps, *map(torch.from_numpy, said))
         read = as_input(steps.to(device, non_blocking=True))
         return read[:, :source], read[:, source:], torch.from_numpy(inside[:, source:]).to(device)
 

@@ -24,7 +24,7 @@ class Judged:
     changed: Sequence[NDArray[np.bool_]] | None = None
 
 
-def summary(nats: PerStep, judged: Judged, seed: int = 0) -> dict[str, float]:
+def summary(nats: PerStep, judged: Judged) -> dict[str, float]:
     """Means in nats: per step with a 95 % interval, the same without first steps, per note, per quarter note.
 
     Of words also the perplexity; of steps also the means over those that changed and those that did not.
@@ -33,9 +33,9 @@ def summary(nats: PerStep, judged: Judged, seed: int = 0) -> dict[str, float]:
     later = [song[1:] for song in nats]
     mean = _mean(nats)
     values = {f"nats_per_{unit}": mean}
-    values |= dict(zip((f"nats_per_{unit}_low", f"nats_per_{unit}_high"), interval(nats, seed)))
+    values |= dict(zip((f"nats_per_{unit}_low", f"nats_per_{unit}_high"), interval(nats)))
     values |= {"nats_without_first": _mean(later)}
-    values |= dict(zip(("nats_without_first_low", "nats_without_first_high"), interval(later, seed)))
+    values |= dict(zip(("nats_without_first_low", "nats_without_first_high"), interval(later)))
     values |= {"nats_per_note": total / max(judged.notes, 1), "nats_per_quarter": total / judged.quarters}
     if judged.changed is not None:
         values["nats_per_changed_step"] = _mean([song[new] for song, new in zip(nats, judged.changed)])
@@ -48,12 +48,12 @@ def _mean(nats: PerStep) -> float:
     return float(sum(song.sum() for song in nats)) / steps if steps else math.nan
 
 
-def interval(nats: PerStep, seed: int = 0) -> tuple[float, float]:
+def interval(nats: PerStep) -> tuple[float, float]:
     """Where the mean per step lies in 95 % of the corpora that might have been: songs drawn with replacement."""
     sums, steps = (np.array([how(song) for song in nats], float) for how in (np.sum, len))
     if len(nats) < 2 or not steps.sum():  # one song tells nothing of others
         return math.nan, math.nan
-    drawn = np.random.default_rng(seed).multinomial(len(nats), np.full(len(nats), 1 / len(nats)), RESAMPLES)
+    drawn = np.random.default_rng(0).multinomial(len(nats), np.full(len(nats), 1 / len(nats)), RESAMPLES)
     with np.errstate(invalid="ignore"):
         low, high = np.nanpercentile(drawn @ sums / (drawn @ steps), (2.5, 97.5))
     return float(low), float(high)

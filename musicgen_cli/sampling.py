@@ -1,5 +1,6 @@
 """From what a model expects to what it plays: one step, and a whole song."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from musicgen_cli.losses import BinaryCrossEntropy, Chord, KeyCrossEntropy, Loss, WordCrossEntropy
 from musicgen_cli.models import Answer, Chords, Given, SequenceModel, State, unroll
-from musicgen_cli.models.chord import Pick
+from musicgen_cli.models.chord import Pick, sounding
 from musicgen_cli.score import KEYS
 from musicgen_cli.vocabulary import SPECIALS
 
@@ -117,8 +118,9 @@ def _known(loss: KeyCrossEntropy | WordCrossEntropy, logits: Tensor, before: Ten
     if isinstance(loss, WordCrossEntropy):
         scores[..., : len(SPECIALS)] = -math.inf
     elif before is not None and before.shape[-1] == 2 * KEYS:
-        silent = before.view(-1, KEYS, 2).amax(2) == 0
-        scores[:, 1:-1:2] = scores[:, 1:-1:2].masked_fill(silent, -math.inf)  # a continue with nothing to continue
+        scores[:, 1:-1:2] = scores[:, 1:-1:2].masked_fill(
+            ~sounding(before), -math.inf
+        )  # a continue with nothing to continue
     return scores
 
 
@@ -131,8 +133,7 @@ def playable(step: Tensor, before: Tensor) -> Tensor:
     if step.shape[-1] == KEYS:
         return step
     starts, continues = step.view(-1, KEYS, 2).unbind(2)
-    sounded = before.view(-1, KEYS, 2).amax(2)
-    return torch.stack([starts, continues * (1 - starts) * sounded], 2).flatten(1)
+    return torch.stack([starts, continues * (1 - starts) * sounding(before)], 2).flatten(1)
 
 
 @torch.inference_mode()
@@ -162,12 +163,12 @@ def generate(
     if prime.shape[1]:
         heard = torch.stack([hear(step) for step in prime.unbind(1)], 1)
         recent = torch.cat([recent, heard], 1)[:, -(source or 1 + prime.shape[1]) :]
-    made = list[Tensor]()
+    made, places = list[Tensor](), itertools.count()
     lasted = torch.zeros(len(prime), dtype=torch.int64, device=prime.device)
 
     def choose(t: int, features: Tensor, before: Tensor) -> Tensor:
         answer = model.head(features)
-        step = draw(answer, hearing.bits(before), given and given.at(sum(part.shape[1] for part in made) + t))
+        step = draw(answer, hearing.bits(before), given and given.at(next(places)))
         return hear(step)
 
     if state is None and not source:  # as in training: all but the first step are read by what writes

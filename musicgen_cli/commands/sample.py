@@ -188,9 +188,9 @@ def sample(
                 writer.add(Song(name, about.tempo, about.time_signature, text), music)
         writer.finish()
     if silent:
-        hints = {True: "lower --threshold, raise --temperature, or ", False: "raise --temperature, or "}
-        hint = "" if trained.loss == "chord" else hints[tossing]
-        say(f"{counted(silent, 'song')} of {count} silent: {hint}train longer")
+        freer = "" if trained.loss == "chord" else "raise --temperature, or "  # which says nothing of when notes begin
+        hint = f"{'lower --threshold, ' * tossing}{freer}train longer"
+        say(f"{counted(silent, 'song')} of {count} silent: {hint}")
     say(f"made {counted(count, 'song')} of {counted(steps, 'step')}, --seed {seed}", quiet)
 
 
