@@ -20,7 +20,7 @@ ORDER = [
     "losses", "sampling", "training", "checkpoint", "likelihood", "evaluation", "two_sample",
     "streams", "commands", "cli", "__main__",
 ]  # fmt: skip
-NOT_A_COMMAND = {"commands.options", "commands.inputs", "commands.watch", "commands.against"}
+NOT_A_COMMAND = {"commands.options", "commands.inputs", "commands.watch", "commands.against", "commands.tables"}
 
 
 def module(path: Path) -> str:

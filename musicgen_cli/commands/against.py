@@ -1,6 +1,5 @@
 """What `eval` says of samples: beside real music, and beside the songs that they may be copied from."""
 
-import sys
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from musicgen_cli import copying
+from musicgen_cli.commands.tables import table
 from musicgen_cli.comparison import Comparison, Diagnosis, told
 from musicgen_cli.comparison import compare as beside
 from musicgen_cli.copying import Copying, Run
@@ -17,11 +17,8 @@ from musicgen_cli.score import steps_per_bar
 from musicgen_cli.streams import counted, printable, say, show, show_json
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from musicgen_cli.two_sample import Result
 
-WIDTH = 140
 NAMED = 12  # samples that a verdict names one by one
 
 
@@ -92,52 +89,28 @@ def _tell_apart(samples: Corpus, real: Corpus, seed: int) -> "Result | None":
 # --- as text ---
 
 
-def draw(title: str, table: "Table") -> str:
-    """A table under its title as text, coloured on a terminal."""
-    import io
-
-    from rich.console import Console
-
-    drawn = io.StringIO()  # Rich answers a closed pipe in a way of its own
-    terminal = sys.stdout is not None and sys.stdout.isatty()
-    console = Console(file=drawn, width=WIDTH, force_terminal=terminal, highlight=False)
-    console.print(title, style="bold", soft_wrap=True)
-    console.print(table)
-    return drawn.getvalue().rstrip()
-
-
-def _table(*columns: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left", no_wrap=True)
-    return table
-
-
 def _metrics(comparison: Comparison, beat: int) -> str:
     made, known = comparison.samples, comparison.real
     title = f"{counted(made[0], 'sample')} beside {counted(known[0], 'real song')}:"
     title += f" {made[1]} and {known[1]} excerpts of {comparison.steps / beat:g} quarter notes, cut at bar lines;"
     title += f" ranges of {counted(comparison.drawn, 'real song')} at a time"
-    table = _table("metric", "samples", "real", "2.5 to 97.5 %", "")
+    rows = []
     for row in comparison.rows:
         span = "undefined" if np.isnan(row.low) else f"{told(row.low)} to {told(row.high)}"
         verdict = "" if row.verdict == "inside" else row.verdict
-        table.add_row(row.name, told(row.value), told(row.real), span, verdict)
-    return draw(title, table)
+        rows.append((row.name, told(row.value), told(row.real), span, verdict))
+    return table(title, ("metric", "samples", "real", "2.5 to 97.5 %", ""), rows)
 
 
 def _copies(copied: Copying, songs: Corpus) -> str:
     columns = ("sample", "strikes", "shared", "from", "keys up", "at step", "of its step", "exactly", "from")
-    table = _table(*columns)
+    rows = []
     for i, (moved, exact) in enumerate(zip(copied.transposed, copied.exact)):
         at = [f"{moved.shift:+d}", str(moved.at), str(moved.there)] if moved.strikes else ["", "", ""]
         shared = [str(moved.of), str(moved.strikes), _song(moved, songs), *at, str(exact.strikes), _song(exact, songs)]
-        table.add_row(str(i + 1), *shared)
+        rows.append((str(i + 1), *shared))
     title = "\nThe longest run of strikes shared with a song: transposed, and exactly"
-    return f"{draw(title, table)}\n{_usual(copied)}"
+    return f"{table(title, columns, rows)}\n{_usual(copied)}"
 
 
 def _song(run: Run, songs: Corpus) -> str:

@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from musicgen_cli.corpus import Corpus
     from musicgen_cli.evaluation import Report, Row
 
-TABLE_WIDTH = 140
 RUNNING_FREE = ("threshold", "temperature", "prime_steps", "length")
 
 
@@ -219,24 +217,12 @@ def _print(
 
 
 def _table(title: str, report: "Report", cells: "Callable[[Report, Row], dict[str, str]]") -> str:
-    import io
-
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from musicgen_cli.commands.tables import table
 
     rows = {row.name: found for row in report.rows if (found := cells(report, row))}
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("predictor", no_wrap=True)
     columns = list(next(iter(rows.values())))
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    for predictor, found in rows.items():
-        table.add_row(predictor, *(found.get(name, "") for name in columns))
-    drawn = io.StringIO()  # Rich answers a closed pipe in a way of its own
-    terminal = sys.stdout is not None and sys.stdout.isatty()
-    Console(file=drawn, width=TABLE_WIDTH, force_terminal=terminal).print(table)
-    return drawn.getvalue().rstrip()
+    told = ([name, *(found.get(column, "") for column in columns)] for name, found in rows.items())
+    return table(title, ["predictor", *columns], told)
 
 
 def _likelihood(report: "Report", row: "Row") -> dict[str, str]:
