@@ -1,6 +1,6 @@
 """A step as a model hears it: its bits, and beside them what it recalls of the piece and how far music is moved."""
 
-from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,13 +57,8 @@ class Hearing:
 
     def recall(self, steps: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What is recalled after each step (T, size) of one piece, (T, recalls)."""
-        recall = self._recall()
-        return np.array([recall(step) for step in steps], np.float32).reshape(len(steps), self.recalls)
-
-    def _recall(self) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-        """Hears one piece step by step, and says what is recalled after each."""
-        listeners = [listener().hear for listener, there in ((Memory, self.memory), (Tonality, self.tonality)) if there]
-        return lambda step: np.concatenate([hear(step) for hear in listeners], dtype=np.float32)
+        mind = Mind(self)
+        return np.array([mind.hear(step) for step in steps], np.float32).reshape(len(steps), self.recalls)
 
     def told(self, *parts: Tensor) -> Tensor:
         """Steps (..., size), and what is recalled after them, as they are heard where nothing is moved (..., width)."""
@@ -94,20 +89,43 @@ class Hearing:
             parts.append(told[:, None].expand(-1, steps, -1))
         return torch.cat(parts, -1)
 
-    def listener(self, songs: int) -> Callable[[Tensor], Tensor]:
-        """Hears steps (songs, size) one after the other, as (songs, width); each song recalls its own."""
-        recalls = [self._recall() for _ in range(songs)] if self.recalls else []
 
-        def hear(steps: Tensor) -> Tensor:
-            if not self.size:
-                return steps
-            if not recalls:
-                return self.told(steps)
-            rows = steps.cpu().numpy().astype(np.uint8)
-            said = np.stack([recall(row) for recall, row in zip(recalls, rows)])
-            return self.told(steps, torch.from_numpy(said).to(steps))
+class Mind:
+    """Hears one piece step by step, and says what it recalls after each."""
 
-        return hear
+    def __init__(self, hearing: Hearing):
+        self.parts = [part() for part, there in ((Memory, hearing.memory), (Tonality, hearing.tonality)) if there]
+
+    def hear(self, step: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.concatenate([part.hear(step) for part in self.parts], dtype=np.float32)
+
+    def copy(self) -> "Mind":
+        other = copy(self)
+        other.parts = [part.copy() for part in self.parts]
+        return other
+
+
+class Listener:
+    """Hears several songs, step by step; each recalls its own."""
+
+    def __init__(self, hearing: Hearing, songs: int):
+        self.hearing = hearing
+        self.minds = [Mind(hearing) for _ in range(songs)] if hearing.recalls else []
+
+    def hear(self, steps: Tensor) -> Tensor:
+        """The next steps (songs, size), or ids (songs,), as they are heard."""
+        if not self.hearing.size:
+            return steps
+        if not self.minds:
+            return self.hearing.told(steps)
+        rows = steps.cpu().numpy().astype(np.uint8)
+        said = np.stack([mind.hear(row) for mind, row in zip(self.minds, rows)])
+        return self.hearing.told(steps, torch.from_numpy(said).to(steps))
+
+    def take(self, rows: Tensor) -> None:
+        """Go on with some of the songs, int64 (songs,), each as often as it is named."""
+        if self.minds:
+            self.minds = [self.minds[row].copy() for row in rows.tolist()]
 
 
 def transpose(steps: Tensor, shifts: Tensor) -> Tensor:

@@ -18,6 +18,13 @@ class Memory:
         self.heard: list[int] = []  # the steps by their names
         self.after: dict[tuple[int, ...], int] = {}  # some latest steps -> where the step after them stands
 
+    def copy(self) -> "Memory":
+        """Another that has heard the same."""
+        other = Memory()
+        other.steps, other.names = self.steps.copy(), self.names.copy()
+        other.heard, other.after = self.heard.copy(), self.after.copy()
+        return other
+
     def hear(self, step: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Hear a step (size,): the step that followed when the latest were heard before, and how many were the same.
 

@@ -16,6 +16,12 @@ class Tonality:
     def __init__(self) -> None:
         self.level = np.zeros((len(FADING), CLASSES))
 
+    def copy(self) -> "Tonality":
+        """Another that has heard the same."""
+        other = Tonality()
+        other.level = self.level.copy()
+        return other
+
     def hear(self, step: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Hear a step (88,) or (176,): how much of each pitch class sounded lately, 0 to 1, float32 (24,).
 

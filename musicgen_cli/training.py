@@ -55,7 +55,7 @@ def teach(
         with torch.no_grad():
 
             def choose(t: int, features: Tensor, before: Tensor) -> Tensor:
-                own = draw(model.head(features), model.hearing.bits(before))
+                own, _ = draw(model.head(features), model.hearing.bits(before))
                 if own.is_floating_point():
                     own = torch.cat([own, target[:, t, own.shape[1] :]], 1)  # moved by as much
                 return torch.where(forced[:, t].view(-1, *[1] * (own.dim() - 1)), target[:, t], own)

@@ -95,6 +95,14 @@ def test_a_melody_comes_out_as_the_top_line_of_its_harmonisation(run):
     assert "only 20 of its" in talk(run("musicgen sample a.pt --melody tune.mid --length 20 -o short.npy"))[0]
 
 
+def test_a_harmonisation_is_the_same_alone_or_in_company_whatever_the_tries(run):
+    for tries in (1, 5):
+        sample = f"musicgen sample m.pt --melody tune.mid --particles {tries}"
+        alone, among = (music(run(f"{sample} {more}").stdout) for more in ("--seed 5", "--seed 4 --count 2"))
+        assert (alone[0] == among[1]).all()
+        assert f"--particles {tries}" in alone.songs[0].text
+
+
 def test_what_is_undefined_is_null_in_json(run):
     np.save(run.home / "step.npy", np.eye(88, dtype=bool)[:1].repeat(2).reshape(1, 88, 2))
     told = json.loads(run("musicgen eval a.pt step.npy --json").stdout, parse_constant=lambda name: 1 / 0)
@@ -130,6 +138,7 @@ def test_training_with_memory_resumes_bit_for_bit(run):
         ("eval a.pt a.pt rolls.npy", 2, "named twice"),
         ("eval a.pt b.pt rolls.npy --length 5", 2, "no --length"),
         ("sample a.pt --melody tune.mid --prime tune.mid", 2, "leave one out"),
+        ("sample a.pt --particles 2", 2, "goes with --melody or --keep"),
         ("sample a.pt --song 2", 2, "--song goes with"),
         ("sample a.pt --threshold 0.4", 1, "--threshold is for bce and focal"),
         ("eval rolls.npy", 2, "--against REAL or --copied-from TRAINED"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from musicgen_cli import corpus
 from musicgen_cli.corpus import Song
 from musicgen_cli.dataset import cover, recalled, to_steps
-from musicgen_cli.hearing import Hearing, transpose
+from musicgen_cli.hearing import Hearing, Listener, transpose
 from musicgen_cli.tonality import CLASSES
 
 CPU = torch.device("cpu")
@@ -44,16 +44,16 @@ def test_moved_music_is_heard_as_music_that_was_moved(shift, seed):
 
 def test_a_listener_hears_what_a_window_holds():
     one, other = a_song(1), a_song(2)
-    hear = ALL.listener(2)
+    listener = Listener(ALL, 2)
     steps = torch.stack([to_steps(music).float() for music in (one, other)])
-    said = torch.stack([hear(step) for step in steps.unbind(1)], 1)
+    said = torch.stack([listener.hear(step) for step in steps.unbind(1)], 1)
     assert torch.equal(said[0], heard(ALL, one))
     assert torch.equal(said[1], heard(ALL, other))
 
 
 def test_ids_are_heard_as_they_are():
     ids = torch.tensor([3, 4])
-    assert Hearing(0).listener(2)(ids) is ids
+    assert Listener(Hearing(0), 2).hear(ids) is ids
     assert Hearing(0).bits(ids) is ids
 
 

@@ -42,7 +42,7 @@ def by_loop(model, loss, source, target, forced, dropout):
     for t in range(target.shape[1]):
         features, state = model.advance(step, state, dropout and dropout.at(t))
         logits.append(model.head(features))
-        own = draw(logits[-1].detach(), step)
+        own, _ = draw(logits[-1].detach(), step)
         step = torch.stack([target[song, t] if forced[song, t] else own[song] for song in range(len(own))])
     return torch.stack(logits, 1)
 
@@ -76,7 +76,7 @@ def test_full_forcing_is_one_pass_over_the_target(model, loss, steps):
 def test_forced_and_free_steps_predict_the_same_offset_and_the_first_step_is_computed(model, loss, steps):  # DESIGN 8.2
     source, target = steps
     state, draw = model.encode(source), drawer(loss)
-    features, own = unroll(model, source[:, -1], state, 9, lambda t, found, before: draw(model.head(found), before))
+    features, own = unroll(model, source[:, -1], state, 9, lambda t, found, before: draw(model.head(found), before)[0])
     never = torch.zeros(target.shape[:2], dtype=torch.bool)
     torch.testing.assert_close(teach(model, loss, source, target, never), model.head(features))
     torch.testing.assert_close(teach(model, loss, source, own), model.head(features))

@@ -34,8 +34,8 @@ def test_temperature_zero_is_the_threshold():
     for value in (0.3, 0.5):
         above = best(Focal(), logits, value)
         assert torch.equal(above, (logits.sigmoid() > value).float())
-        cold = drawer(Focal(), generators(2), threshold=value, temperature=1e-4)(logits, torch.ones(2, 176))
-        frozen = drawer(Focal(), threshold=value)(logits, torch.ones(2, 176))
+        cold = drawer(Focal(), generators(2), threshold=value, temperature=1e-4)(logits, torch.ones(2, 176))[0]
+        frozen = drawer(Focal(), threshold=value)(logits, torch.ones(2, 176))[0]
         assert torch.equal(frozen, playable(above, torch.ones(2, 176)))
         assert (cold != frozen).sum() <= 2  # what lies on the threshold itself
 
@@ -47,7 +47,7 @@ def test_an_honest_draw_sets_bits_as_often_as_the_model_expects(loss):
     draw = drawer(loss, generators(20_000), threshold=honest, temperature=1.0)
     logits = torch.full((20_000, 88), -20.0)
     logits[:, :3] = loss.logits(chances.logit())
-    drawn = draw(logits, torch.zeros(20_000, 88))
+    drawn, _ = draw(logits, torch.zeros(20_000, 88))
     torch.testing.assert_close(drawn.mean(0)[:3], chances, atol=0.012, rtol=0)
 
 
@@ -98,7 +98,7 @@ def test_what_a_model_hears_is_what_it_played(model):  # DESIGN 8.1: the referen
     state, step = model.encode(prime), prime[:, -1]
     for t in range(8):
         features, state = model.advance(step, state)
-        step = HIGH(model.head(features), step)
+        step, _ = HIGH(model.head(features), step)
         assert torch.equal(step, made[:, t].float())
     deaf = model.advance(torch.zeros(1, 176), model.encode(prime))[0]
     assert not torch.allclose(deaf, model.advance(prime[:, -1], model.encode(prime))[0])
@@ -121,7 +121,7 @@ SHARES = ANSWERS[2:].softmax(0)
 
 def words_drawn(count=8000, **settings):
     draw = drawer(WordCrossEntropy(0.1), generators(count), **{"temperature": 1.0, **settings})
-    return draw(ANSWERS.expand(count, 6), torch.zeros(count, dtype=torch.int64))
+    return draw(ANSWERS.expand(count, 6), torch.zeros(count, dtype=torch.int64))[0]
 
 
 def shares(drawn):
@@ -165,7 +165,7 @@ def test_top_p_leaves_the_fewest_that_have_the_share():
 def test_one_key_is_drawn_as_often_as_the_model_expects_and_rest_too():
     logits = torch.full((20_000, 89), -20.0)
     logits[:, [3, 50, 88]] = torch.tensor([1.0, 0.0, 0.5])
-    drawn = drawer(KeyCrossEntropy(), generators(20_000), temperature=1.0)(logits, torch.zeros(20_000, 88))
+    drawn, _ = drawer(KeyCrossEntropy(), generators(20_000), temperature=1.0)(logits, torch.zeros(20_000, 88))
     assert set(drawn.sum(1).tolist()) == {0.0, 1.0}
     found = torch.stack([drawn[:, 3].mean(), drawn[:, 50].mean(), 1 - drawn.sum(1).mean()])
     torch.testing.assert_close(found, torch.tensor([1.0, 0.0, 0.5]).softmax(0), atol=0.012, rtol=0)
@@ -178,7 +178,7 @@ def test_a_key_that_does_not_sound_is_never_continued():
     before = torch.zeros(2, 176)
     before[1, 2 * 40] = 1.0
     for draw in (drawer(KeyCrossEntropy()), drawer(KeyCrossEntropy(), generators(2), temperature=0.2)):
-        silent, sounding = from_steps(draw(logits, before))
+        silent, sounding = from_steps(draw(logits, before)[0])
         assert np.argwhere(silent).tolist() == [[50, 0]]
         assert np.argwhere(sounding).tolist() == [[40, 1]]
 

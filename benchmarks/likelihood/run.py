@@ -23,7 +23,7 @@ GRID = {"JSB_Chorales": 1, "Nottingham": 2, "MuseData": 2, "Piano_midi": 2}  # f
 COMMON = "--loss chord --patience 0 --threads 1"
 SETTINGS = {
     "JSB_Chorales": "--transpose 0 --epochs 36 --dropout 0.6 --dense-dropout 0.6",
-    "Nottingham": "--transpose 0 --epochs 9",
+    "Nottingham": "--transpose 0 --epochs 14",
     "MuseData": "--transpose 0 --epochs 7 --dropout 0.4 --dense-dropout 0.4",
     "Piano_midi": "--transpose 5 --epochs 16",
 }

@@ -56,7 +56,7 @@ def sample(
             min=0,
             max=10,
             help="0 is the likeliest step, higher is freer; of chords which notes begin, not when they do."
-            " Default: 0.8 for chord, 0.3 for bits (bce, focal), else 1.",
+            " Default: 0.8 for chord, 0.6 beside given notes; 0.3 for bits (bce, focal); else 1.",
         ),
     ] = None,
     threshold: Annotated[
@@ -72,6 +72,15 @@ def sample(
     top_p: Annotated[
         float | None,
         typer.Option(min=0.01, max=1, help="chord, cross-entropy: among the likeliest with this share in all."),
+    ] = None,
+    particles: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1 << 12,
+            help="Tries at each song of --melody or --keep, of which those go on that lead to the notes to come;"
+            " fewer are faster. Default: 64.",
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -95,14 +104,16 @@ def sample(
     """
     if length and bars:
         raise typer.BadParameter("--length and --bars say the same: leave one out.")
-    begins = {"--prime": prime, "--melody": melody, "--keep": keep, "--start random": start == "random" or None}
-    chosen = {name: path for name, path in begins.items() if path is not None}
+    beginnings = {"--prime": prime, "--melody": melody, "--keep": keep, "--start random": start == "random" or None}
+    chosen = {name: path for name, path in beginnings.items() if path is not None}
     if len(chosen) > 1:
         raise typer.BadParameter(f"{' and '.join(chosen)} begin in two ways: leave one out.")
     if prime is None and (prime_steps or include_prime):
         raise typer.BadParameter("--prime-steps and --include-prime go with --prime.")
     if song and not (prime or melody or keep):
         raise typer.BadParameter("--song goes with --prime, --melody or --keep.")
+    if particles and not (melody or keep):
+        raise typer.BadParameter("--particles goes with --melody or --keep.")
     if model == PIPE in chosen.values():
         raise typer.BadParameter("standard input can be read once only.")
     import secrets
@@ -114,8 +125,9 @@ def sample(
     from musicgen_cli.commands.inputs import load_checkpoint
     from musicgen_cli.corpus import Song, Writer
     from musicgen_cli.device import autocast, generator
+    from musicgen_cli.particles import Particles
     from musicgen_cli.representations import is_silent
-    from musicgen_cli.sampling import before_the_beginning, drawer, generate, random_state, usual_temperature
+    from musicgen_cli.sampling import PARTICLES, before_the_beginning, drawer, generate, random_state, usual_temperature
     from musicgen_cli.score import MAX_STEPS, steps_per_bar
     from musicgen_cli.streams import check_target, counted, refuse_suffix, say
     from musicgen_cli.streams import output as open_output
@@ -125,21 +137,12 @@ def sample(
     refuse_suffix(output, ".pt", *midi.SUFFIXES)
     computer = use(device, threads, precision)
     trained = load_checkpoint(model)
-    network, loss = trained.build(computer), trained.build_loss()
-    tossing = trained.sets_bits
-    if tossing and (top_k or top_p):
-        raise MusicgenError(
-            f"{model}: sets bits one by one: --top-k and --top-p are for chord and cross-entropy, take --threshold"
-        )
-    if threshold and not tossing:
-        raise MusicgenError(
-            f"{model}: chooses words or notes: --threshold is for bce and focal, take --top-k or --top-p"
-        )
-    if given_in and not (tossing or trained.loss == "chord"):
-        raise MusicgenError(f"{model}: makes one choice a step: --melody and --keep are for chord, bce and focal")
+    _check_choices(model, trained, bool(top_k or top_p), bool(threshold), bool(given_in))
     about, begun, heard = _begin(trained, prime or given_in, song, prime_steps, quiet)
     per_bar = steps_per_bar(about.time_signature, trained.steps_per_quarter)
     steps = length or (bars * per_bar if bars else len(begun) if given_in else DEFAULT_BARS * per_bar)
+    if trained.vocabulary and steps + include_prime * int(words.lengths(begun).sum()) > MAX_STEPS:
+        raise MusicgenError(f"a song of words lasts {MAX_STEPS} steps at most: a smaller --length or fewer --bars")
     given = None
     if given_in:
         if not begun.any():
@@ -148,11 +151,12 @@ def sample(
             say(f"{given_in}: only {steps} of its {counted(len(begun), 'step')} are taken", quiet)
         given = _given(begun, steps, melody is not None, computer)
         begun, heard = begun[:0], heard[:0]
-    settings: dict[str, Any] = {"temperature": usual_temperature(loss) if temperature is None else temperature}
-    settings |= {"threshold": threshold or trained.threshold} if tossing else {}
+    network, loss = trained.build(computer), trained.build_loss()
+    usual = usual_temperature(loss, bool(given))
+    settings: dict[str, Any] = {"temperature": usual if temperature is None else temperature}
+    settings |= {"threshold": threshold or trained.threshold} if trained.sets_bits else {}
     settings |= {name: value for name, value in (("top_k", top_k), ("top_p", top_p)) if value}
-    if trained.vocabulary and steps + include_prime * int(words.lengths(begun).sum()) > MAX_STEPS:
-        raise MusicgenError(f"a song of words lasts {MAX_STEPS} steps at most: a smaller --length or fewer --bars")
+    tries = particles or PARTICLES if given and settings["temperature"] else 1
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     how = [f"--length {steps}", *(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())]
     how += [f"--precision {precision}"] * (precision != "fp32")
@@ -161,24 +165,27 @@ def sample(
         how += [f"--prime-steps {prime_steps}"] * bool(prime_steps) + ["--include-prime"] * include_prime
     elif given_in:
         how += [f"--{'melody' if melody else 'keep'} {quote(str(given_in))} --song {quote(about.name)}"]
+        how += [f"--particles {tries}"]
     else:
         how += [f"--start {start}"]
     made_by = f"{trained.model} with {trained.loss}, {len(trained.history)} epochs, musicgen {trained.musicgen}"
 
-    heard = heard.to(computer)
-    lasting = trained.lasting(computer)
-    at_once = max(1, min(SONGS_AT_ONCE, STEPS_AT_ONCE // steps))
+    at_once = max(1, min(SONGS_AT_ONCE, STEPS_AT_ONCE // steps) // tries)
+    heard, lasting = heard.to(computer), trained.lasting(computer)
     with open_output(output) as file:
         writer, silent = Writer(file, trained.steps_per_quarter), 0
         for first in range(0, count, at_once):
             seeds = [seed + i for i in range(first, min(first + at_once, count))]
             coins, states = ([generator(computer, own, purpose) for own in seeds] for purpose in range(2))
-            primes = heard.expand(len(seeds), *heard.shape)
+            coin_of_each = [coin for coin in coins for _ in range(tries)]
+            primes = heard.expand(len(coin_of_each), *heard.shape)
             with autocast(computer, precision), torch.inference_mode():
                 nothing = before_the_beginning(network, primes, trained.source)
                 state = random_state(network.encode(nothing), states) if start == "random" else None
-                draw = drawer(loss, coins, **settings)
-                made = generate(network, primes, steps, trained.source, trained.target, draw, state, lasting, given)
+                draw, tried = drawer(loss, coin_of_each, **settings), Particles(tries, coins) if tries > 1 else None
+                made = generate(
+                    network, primes, steps, trained.source, trained.target, draw, state, lasting, given, tried
+                )
             for own, new in zip(seeds, made):
                 text = f"musicgen sample {quote(str(model))} --seed {own} {' '.join(how)}; {made_by}"
                 name = f"sample-{own - seed + 1:0{len(str(count))}}"
@@ -189,9 +196,24 @@ def sample(
         writer.finish()
     if silent:
         freer = "" if trained.loss == "chord" else "raise --temperature, or "  # which says nothing of when notes begin
-        hint = f"{'lower --threshold, ' * tossing}{freer}train longer"
+        hint = f"{'lower --threshold, ' * trained.sets_bits}{freer}train longer"
         say(f"{counted(silent, 'song')} of {count} silent: {hint}")
     say(f"made {counted(count, 'song')} of {counted(steps, 'step')}, --seed {seed}", quiet)
+
+
+def _check_choices(model: Path, trained: "Checkpoint", among: bool, threshold: bool, given: bool) -> None:
+    """Refuse options that say nothing to a model of this kind."""
+    tossing = trained.sets_bits
+    if tossing and among:
+        raise MusicgenError(
+            f"{model}: sets bits one by one: --top-k and --top-p are for chord and cross-entropy, take --threshold"
+        )
+    if threshold and not tossing:
+        raise MusicgenError(
+            f"{model}: chooses words or notes: --threshold is for bce and focal, take --top-k or --top-p"
+        )
+    if given and not (tossing or trained.loss == "chord"):
+        raise MusicgenError(f"{model}: makes one choice a step: --melody and --keep are for chord, bce and focal")
 
 
 def _given(music: "NDArray[Any]", steps: int, on_top: bool, computer: "torch.device") -> "Given":

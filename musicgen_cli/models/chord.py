@@ -174,8 +174,8 @@ class Chords:
         nats = F.cross_entropy(logits.masked_fill(~able, -torch.inf), spelled[step, place], reduction="none")
         return hidden.new_zeros(len(target)).index_add(0, step, nats)
 
-    def draw(self, pick: Pick, given: Given | None = None, temperature: float = 1.0) -> Tensor:
-        """Steps (B, size), spelled by `pick` for all songs at once, with the given notes among them.
+    def draw(self, pick: Pick, given: Given | None = None, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Steps (B, size), spelled by `pick` for all songs at once, and how likely in them what is given was, log (B,).
 
         temperature: of the choice which note begins, not of whether one does
         """
@@ -184,18 +184,22 @@ class Chords:
         step = self.hidden.new_zeros(batch, head.size + 1)
         songs = torch.arange(batch, device=step.device)  # those whose chords go on
         last, above = torch.full_like(songs, head.size), torch.zeros_like(self.hidden)
+        likely = self.hidden.new_zeros(batch)
         while len(songs):
             able = head.limit[last] & playable[songs]
-            if given:
-                able = able & given.of(songs, batch).allows(head.limit[last], head.bits)
             weighed = partial(weigh, around[songs])
             logits = head.logits(self.hidden[songs], self.direct[songs], above, last, weighed)
-            scores = logits.masked_fill(~able, -torch.inf).log_softmax(-1)
-            choice = pick(tempered(scores, begins[songs], temperature), songs)
+            scores = tempered(logits.masked_fill(~able, -torch.inf).log_softmax(-1), begins[songs], temperature)
+            if given:
+                allowed = able & given.of(songs, batch).allows(head.limit[last], head.bits)
+                scores = scores.masked_fill(~allowed, -torch.inf)
+                likely[songs] += scores.logsumexp(-1)
+                scores = scores.log_softmax(-1)
+            choice = pick(scores, songs)
             step[songs, choice] = 1
             more = choice < head.size
             songs, last, above = songs[more], choice[more], (above + head.above(choice))[more]
-        return step[:, :-1]
+        return step[:, :-1], likely
 
 
 def weigh(around: Tensor, weights: Tensor) -> Tensor:
