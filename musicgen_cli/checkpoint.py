@@ -4,14 +4,16 @@ import io
 import pickle
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, BinaryIO
+from types import UnionType
+from typing import Any, BinaryIO, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from musicgen_cli import __version__, words
+from musicgen_cli import __version__, archive, words
+from musicgen_cli.corpus import Song
 from musicgen_cli.dataset import as_input, from_steps, pad, to_steps
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import LOSSES, BinaryCrossEntropy, Loss
@@ -20,7 +22,7 @@ from musicgen_cli.representations import FORMS, first
 from musicgen_cli.score import Score
 from musicgen_cli.vocabulary import SPECIALS, Vocabulary
 
-FORMAT, VERSION = "musicgen-checkpoint", 2
+FORMAT, VERSION = "musicgen-checkpoint", 3
 
 
 @dataclass
@@ -105,18 +107,33 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, file: BinaryIO) -> None:
+    """Write a checkpoint, with a digest of all that it holds; raises MusicgenError where that is not finite."""
+    values = {field.name: _own(getattr(checkpoint, field.name)) for field in fields(checkpoint)}
+    try:
+        digest = archive.digest(values)
+    except ValueError as error:
+        raise MusicgenError(f"the checkpoint {error}: it is not saved") from None
     buffer = io.BytesIO()  # torch.save hides what goes wrong while writing
-    values = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
-    torch.save({"format": FORMAT, "version": VERSION, **values}, buffer)
+    torch.save({"format": FORMAT, "version": VERSION, "digest": digest, **values}, buffer)
     file.write(buffer.getbuffer())
+
+
+def _own(value: Any) -> Any:
+    """The same values, each tensor with a dense storage of its own."""
+    if isinstance(value, Tensor):
+        alone = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
+        return value if alone else value.clone(memory_format=torch.contiguous_format)
+    if isinstance(value, dict):
+        return {key: _own(inner) for key, inner in value.items()}
+    return type(value)(map(_own, value)) if type(value) in (list, tuple) else value
 
 
 def load(file: BinaryIO) -> Checkpoint:
     """Read a checkpoint from a seekable file; raises MusicgenError for anything else."""
     if not file.seek(0, 2):
         raise MusicgenError("is empty; did the command before it fail?")
-    file.seek(0)
     try:
+        archive.check(file)
         values = torch.load(file, map_location="cpu", weights_only=True)
         if values.pop("format") != FORMAT:
             raise ValueError
@@ -124,16 +141,42 @@ def load(file: BinaryIO) -> Checkpoint:
             raise MusicgenError("was made by a newer musicgen; upgrade this one")
         if version < VERSION:
             raise MusicgenError("was made by an older musicgen; train it again")
+        if values.pop("digest") != archive.digest(values):
+            raise ValueError
         checkpoint = Checkpoint(**values)
-        checkpoint.build(torch.device("cpu"))
-        checkpoint.build_loss()
-        size, listed = checkpoint.model_arguments["size"], len(checkpoint.words)
-        wanted = size if FORMS[checkpoint.form].name == words.NAME else 0
-        if len(checkpoint.rates) != size or (listed, len(checkpoint.counts)) != (wanted, wanted):
-            raise ValueError
-        if checkpoint.source < 0 or checkpoint.target < 1:
-            raise ValueError
-        checkpoint.lasting(torch.device("cpu"))  # which names what is no word
-    except (RuntimeError, pickle.UnpicklingError, ValueError, KeyError, TypeError, AttributeError, EOFError, OSError):
+        _check(checkpoint)
+    except (
+        RuntimeError,
+        pickle.UnpicklingError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        OSError,
+    ):
         raise MusicgenError("is no musicgen checkpoint, or a damaged one; `musicgen train` makes one") from None
     return checkpoint
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    """Refuse, by some exception, what could not be built, before it is built: sizes are compared on no device."""
+    for name, hint in get_type_hints(Checkpoint).items():
+        kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+        if not isinstance(getattr(checkpoint, name), tuple(get_origin(kind) or kind for kind in kinds)):
+            raise ValueError
+    if checkpoint.model_arguments.get("layers", 1) > len(checkpoint.state_dict):
+        raise ValueError
+    with torch.device("meta"):
+        blank = MODELS[checkpoint.model].network(**checkpoint.model_arguments).state_dict()
+    if {name: value.shape for name, value in blank.items()} != {n: v.shape for n, v in checkpoint.state_dict.items()}:
+        raise ValueError
+    checkpoint.build_loss()
+    size, listed = checkpoint.model_arguments["size"], len(checkpoint.words)
+    wanted = size if FORMS[checkpoint.form].name == words.NAME else 0
+    if len(checkpoint.rates) != size or (listed, len(checkpoint.counts)) != (wanted, wanted):
+        raise ValueError
+    if checkpoint.source < 0 or checkpoint.target < 1 or checkpoint.steps_per_quarter < 1:
+        raise ValueError
+    Song(tempo=checkpoint.tempo, time_signature=checkpoint.time_signature).check()
+    checkpoint.lasting(torch.device("cpu"))  # which names what is no word

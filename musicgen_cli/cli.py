@@ -19,7 +19,7 @@ from musicgen_cli.commands.show import show
 from musicgen_cli.commands.songs import songs
 from musicgen_cli.commands.train import train
 from musicgen_cli.commands.vocab import vocab
-from musicgen_cli.errors import MusicgenError
+from musicgen_cli.errors import MusicgenError, is_out_of_memory
 from musicgen_cli.streams import say
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -82,12 +82,10 @@ def run(arguments: list[str]) -> int:
         return READER_GONE
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except MemoryError as error:
-        return _fail(OUT_OF_MEMORY, FAILED, error)
     except OSError as error:
         return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", FAILED, error)
     except Exception as error:
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):  # torch's RuntimeErrors
+        if is_out_of_memory(error):
             return _fail(OUT_OF_MEMORY, FAILED, error)
         cause = f"{type(error).__name__}: {error}"
         return _fail(f"a bug in musicgen: {cause}; run it again with MUSICGEN_DEBUG=1 and report it", BUG, error)

@@ -36,6 +36,12 @@ class Song:
     time_signature: tuple[int, int] = (4, 4)
     text: str = ""  # where it comes from, in a sentence; `decode` writes it into the MIDI file
 
+    def check(self) -> None:
+        """Raises ValueError for what a MIDI file cannot say."""
+        numerator, denominator = self.time_signature
+        if not (1e-3 <= self.tempo <= 1e6 and 1 <= numerator <= 255 and denominator in DENOMINATORS):
+            raise ValueError
+
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
@@ -212,10 +218,9 @@ def _song(fields: dict[str, Any]) -> Song:
     known = {name: fields[name] for name in ("name", "tempo", "time_signature", "text") if name in fields}
     song = replace(Song(), **known)
     numerator, denominator = (int(part) for part in song.time_signature)
-    tempo = float(song.tempo)
-    if not (1e-3 <= tempo <= 1e6 and 1 <= numerator <= 255 and denominator in DENOMINATORS):
-        raise ValueError
-    return Song(str(song.name), tempo, (numerator, denominator), str(song.text))
+    song = Song(str(song.name), float(song.tempo), (numerator, denominator), str(song.text))
+    song.check()
+    return song
 
 
 def write_array(array: NDArray[Any], file: BinaryIO) -> None:

@@ -1,6 +1,7 @@
 """Where commands read and write: a path, or `-` for the pipe. Data goes to stdout, talk to stderr."""
 
 import contextlib
+import fcntl
 import io
 import json
 import math
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 from musicgen_cli.errors import MusicgenError
 
 PIPE = Path("-")
-TEMPORARY = ".musicgen-"  # how the names of unfinished files begin
+TEMPORARY = ".musicgen-"  # how the names of unfinished files, and of locks, begin
 
 
 def say(text: str, quiet: bool = False) -> None:
@@ -92,8 +93,12 @@ def show(text: str) -> None:
     """Print a result on stdout."""
     if sys.stdout is None:
         raise MusicgenError("standard output is closed")
+    data = memoryview(f"{text}\n".encode(sys.stdout.encoding, "backslashreplace"))
     try:
-        print(text)
+        sys.stdout.flush()
+        while data:  # unbuffered, it may take fewer bytes than it is given
+            data = data[sys.stdout.buffer.write(data) or 0 :]
+        sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -175,23 +180,98 @@ def _copied_at_the_end(target: int | Path) -> Iterator[BinaryIO]:
 
 
 def _renamed_at_the_end(target: Path) -> Iterator[BinaryIO]:
-    temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name[:200]}")
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666
-    try:  # from here on: a signal may come as soon as the file is there
-        with open(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "w+b") as file:
+    temporary = target.with_name(f"{TEMPORARY}{target.name[:200]}")
+    try:
+        with claimed(temporary) as descriptor, open(descriptor, "w+b", closefd=False) as file:
+            if target.exists():
+                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        folder = os.open(target.parent, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.replace(temporary, target)
+    except Claimed:
+        raise MusicgenError(f"{target}: another musicgen is writing it; name another output") from None
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class Claimed(Exception):
+    """Another process has the file; its argument is what stands in it, as far as it is there."""
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Long work on `path` that no other process may do meanwhile; raises MusicgenError that says which one does."""
+    target = Path(os.path.realpath(path))
+    try:
+        with claimed(target.with_name(f"{TEMPORARY}{target.name[:200]}.lock")) as descriptor:
+            os.write(descriptor, str(os.getpid()).encode())
+            yield
+    except Claimed as error:
+        raise MusicgenError(f"{path}: process {error} is at work on it; wait for it, or name another -o") from None
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[int]:
+    """A new file at `path` that this process alone has, gone in the end if it was not renamed: its descriptor.
+
+    What a killed process left there is taken away. Raises Claimed while another process has it.
+    """
+    descriptor = _claim(path)
+    try:
+        yield descriptor
+    finally:
+        if _is_at(path, descriptor):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        os.close(descriptor)
+
+
+def _claim(path: Path) -> int:
+    while True:
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            _sweep(path)
+            continue
+        if _lock(descriptor) and _is_at(path, descriptor):  # nobody took it for a leftover meanwhile
+            return descriptor
+        os.close(descriptor)
+
+
+def _sweep(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:  # its owner is done
+        return
+    try:
+        if not _lock(descriptor):
+            raise Claimed(os.read(descriptor, 100).decode(errors="replace"))
+        if _is_at(path, descriptor):
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether nobody else has the file; where the file system knows no locks, nobody is taken to have it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
+    except OSError:
+        return False
 
 
 def write_bytes(path: Path, data: bytes) -> None:

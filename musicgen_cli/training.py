@@ -25,6 +25,7 @@ DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done ->
     "linear": lambda done: 1 - done,
     "quadratic": lambda done: (1 - done) ** 2,
 }
+MOST_FAILING = 10  # batches in a row that are passed over
 AT_ONCE, CELLS = 64, 1 << 14  # windows, and their steps, that are scored at once
 SHUFFLE, NOISE, SHIFT = range(3)  # what is drawn from a seed, each from generators of its own
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -179,6 +180,7 @@ class Training:
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, schedule)
         self.step = 0  # batches learned from, over all epochs
         self.seconds = 0.0
+        self.skipped = self.failing = 0  # batches whose loss was not finite, of all and of the latest
         self.scores = Scores()  # of the epoch begun
         self.best = math.inf
         self.best_epoch = 0
@@ -239,11 +241,17 @@ class Training:
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        if not bool(torch.isfinite(loss + norm)):
+        finite = bool(torch.isfinite(loss + norm))
+        self.failing = 0 if finite else self.failing + 1
+        if self.failing > MOST_FAILING:
             raise MusicgenError("the training diverged (its loss is not finite); try a lower --learning-rate")
-        self.optimizer.step()
+        if finite:
+            self.optimizer.step()
         self.scheduler.step()
         self.step += 1
+        if not finite:
+            self.skipped += 1
+            return
         with torch.no_grad():  # to spell chords takes as long as to learn them: validation has to do
             chosen = None if isinstance(answer, Chords) else best(self.loss, answer)
         self.scores.add(nats.detach(), chosen, target, real)
@@ -283,6 +291,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "skipped": [self.skipped, self.failing],
             "scores": [self.scores.nats, self.scores.steps, *vars(self.scores.counts).values()],
             "best": self.best,
             "best_epoch": self.best_epoch,
@@ -294,6 +303,7 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.last_epoch = self.step = state["step"]
         self.seconds = state["seconds"]
+        self.skipped, self.failing = state["skipped"]
         nats, steps, *counts = state["scores"]
         self.scores = Scores(nats, steps, Counts(*counts))
         self.best, self.best_epoch = state["best"], state["best_epoch"]

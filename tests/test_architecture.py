@@ -17,7 +17,7 @@ ORDER = [
     "metrics", "features", "comparison", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
     "device", "memory", "tonality", "hearing", "dataset", "material",
     "models.chord", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",
-    "losses", "particles", "sampling", "training", "checkpoint", "likelihood", "evaluation", "two_sample",
+    "losses", "particles", "sampling", "training", "archive", "checkpoint", "likelihood", "evaluation", "two_sample",
     "streams", "commands", "cli", "__main__",
 ]  # fmt: skip
 NOT_A_COMMAND = {"commands.options", "commands.inputs", "commands.watch", "commands.against", "commands.tables"}

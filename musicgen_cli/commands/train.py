@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from musicgen_cli.commands.options import Device, Precision, Quiet, Seed, Threads, use
-from musicgen_cli.commands.watch import Stop, ending, row, summary, watched, write_log
+from musicgen_cli.commands.watch import Stop, ending, row, sparing, summary, watched, write_log
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.streams import PIPE, check_target, refuse_suffix, say
+from musicgen_cli.streams import PIPE, alone, check_target, refuse_suffix, say
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
@@ -145,6 +145,9 @@ def train(
         Path | None, typer.Option(help='Who is on which side: JSON {"train": [names], "valid": [...], "test": [...]}.')
     ] = None,
     log: Annotated[Path | None, typer.Option(help="Write the scores of each epoch to this CSV file.")] = None,
+    save_every: Annotated[
+        int | None, typer.Option(min=1, help="Save within epochs, too, after every so many batches.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished checkpoint, with the settings it has.")
     ] = False,
@@ -176,6 +179,8 @@ def train(
         raise typer.BadParameter("a checkpoint is written after every epoch: -o has to name a file.")
     if resume and (split or vocab):
         raise typer.BadParameter("--resume keeps the split and the words that it began with: leave them out.")
+    check_target(output)
+    context.with_resource(alone(output))
     saved = load_checkpoint(output) if resume else None
     model = model or ("next" if loss == "chord" else "poly")
     of_words = saved.vocabulary is not None if saved else model == "text"
@@ -229,8 +234,8 @@ def train(
     say(summary(music, sides, run), quiet)
 
     fresh = saved is None and output.exists()
-    with Stop(minutes) as stop:
-        for epoch in watched(run, stop, quiet):
+    with Stop(minutes) as stop, sparing(settings["batch_size"]):
+        for epoch in watched(run, stop, quiet, save_every):
             if epoch:
                 state.history.append(row(epoch))
             elif fresh and not run.best_epoch:

@@ -1,5 +1,6 @@
 """Long work as its user sees it; of a training when to stop, a line an epoch, a log, and how it ended."""
 
+import contextlib
 import csv
 import io
 import math
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
+from musicgen_cli.errors import MusicgenError, is_out_of_memory
 from musicgen_cli.streams import counted, interactive, say, write_bytes
 
 if TYPE_CHECKING:
@@ -58,8 +60,8 @@ class Stop:
         return bool(self.code) or time.monotonic() > self.deadline
 
 
-def watched(run: "Training", stop: Stop, quiet: bool) -> Iterator["Epoch | None"]:
-    """Train in sight of the user: an Epoch after each, None where it stops within one."""
+def watched(run: "Training", stop: Stop, quiet: bool, every: int | None) -> Iterator["Epoch | None"]:
+    """Train in sight of the user: an Epoch after each, None after `every` batches, and where it stops within one."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -75,9 +77,22 @@ def watched(run: "Training", stop: Stop, quiet: bool) -> Iterator["Epoch | None"
             bar.update(task, completed=run.step, description=f"epoch {number} of {run.epochs}")
             if event:
                 bar.console.print(_line(event), highlight=False) if not bar.disable else say(_line(event), quiet)
+            if event or (every and run.step % every == 0):
                 yield event
     if event is None:
         yield None
+
+
+@contextlib.contextmanager
+def sparing(batch_size: int) -> Iterator[None]:
+    """Say which batch size to try where memory ends."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        smaller = f"--batch-size {batch_size // 2}" if batch_size > 1 else "a smaller --target or --hidden"
+        raise MusicgenError(f"out of memory with --batch-size {batch_size}; try {smaller}") from None
 
 
 def row(epoch: "Epoch") -> dict[str, float]:
@@ -146,6 +161,8 @@ def summary(music: "Corpus", sides: dict[str, list[int]], run: "Training") -> st
 def ending(run: "Training", output: Path) -> str:
     unit = "step" if run.train.corpus.form else "word"
     best = f"best epoch {run.best_epoch} ({run.best:.4f} nats a {unit})" if run.best_epoch else "no epoch finished"
+    if run.skipped:
+        best += f", {run.skipped} of {run.step} batches skipped, whose loss was not finite"
     if not run.finished:
         return f"stopped in epoch {run.epoch + 1} of {run.epochs}, {best}; saved {output}, --resume goes on"
     early = f" early, after {run.patience} epochs without a better one" if run.epoch < run.epochs else ""
