@@ -5,9 +5,10 @@ more than a checkpoint needs, which is plain values and dense tensors of finite 
 """
 
 import hashlib
+import itertools
 import pickletools
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import torch
@@ -26,7 +27,7 @@ OPCODES = CONTAINERS | {  # of what torch.save writes
     "BINGET", "LONG_BINGET",
 }  # fmt: skip
 MAX_PICKLE, MAX_CONTAINERS = 16 << 20, 100_000  # bytes, and what takes many times its place in memory
-MAX_VALUES = 1 << 21  # a list in a list, twice, thirty times over, would be a billion
+MAX_VALUES = 1 << 20  # a list in a list, twice, thirty times over, would be a billion
 
 
 def check(file: BinaryIO) -> None:
@@ -66,29 +67,23 @@ def _check_pickle(data: bytes) -> None:
 def digest(values: Any) -> str:
     """A hash of plain values and tensors, order and all; raises ValueError where something else is among them."""
     whole = hashlib.blake2b(digest_size=16)
-    for count, part in enumerate(_parts(values)):
-        if count > MAX_VALUES:
-            raise ValueError("too many values")
-        whole.update(part)
+    _add(values, whole.update, itertools.count())
     return whole.hexdigest()
 
 
-def _parts(value: Any) -> Iterator[bytes]:
+def _add(value: Any, update: Callable[[bytes], None], count: Iterator[int]) -> None:
+    if next(count) > MAX_VALUES:
+        raise ValueError("holds too many values")
     kind = type(value)
-    if kind is dict:
-        yield f"dict {len(value)}\n".encode()
-        for key, inner in value.items():
-            yield from _parts(key)
-            yield from _parts(inner)
-    elif kind in (list, tuple):
-        yield f"{kind.__name__} {len(value)}\n".encode()
-        for inner in value:
-            yield from _parts(inner)
+    if kind in (dict, list, tuple):
+        update(f"{kind.__name__} {len(value)}\n".encode())
+        for inner in itertools.chain(*value.items()) if kind is dict else value:
+            _add(inner, update, count)
     elif kind is Tensor:
-        yield f"{value.dtype} {[*value.shape]}\n".encode()
-        yield _bytes(value)
+        update(f"{value.dtype} {[*value.shape]}\n".encode())
+        update(_bytes(value))
     elif value is None or kind in (bool, int, float, str):
-        yield f"{kind.__name__} {value!r}\n".encode("utf-8", "surrogatepass")
+        update(f"{kind.__name__} {value!r}\n".encode("utf-8", "surrogatepass"))
     else:
         raise ValueError(f"holds a {kind.__name__}")
 

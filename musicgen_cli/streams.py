@@ -191,11 +191,15 @@ def _renamed_at_the_end(target: Path) -> Iterator[BinaryIO]:
             os.replace(temporary, target)
     except Claimed:
         raise MusicgenError(f"{target}: another musicgen is writing it; name another output") from None
-    folder = os.open(target.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        said = error.strerror or error
+        raise MusicgenError(f"{target}: is written, but the disk does not confirm it: {said}") from None
 
 
 class Claimed(Exception):
@@ -208,7 +212,10 @@ def alone(path: Path) -> Iterator[None]:
     target = Path(os.path.realpath(path))
     try:
         with claimed(target.with_name(f"{TEMPORARY}{target.name[:200]}.lock")) as descriptor:
-            os.write(descriptor, str(os.getpid()).encode())
+            try:
+                os.write(descriptor, str(os.getpid()).encode())
+            except OSError as error:
+                raise MusicgenError(f"{path}: {error.strerror}; nothing written") from None
             yield
     except Claimed as error:
         raise MusicgenError(f"{path}: process {error} is at work on it; wait for it, or name another -o") from None

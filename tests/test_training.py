@@ -68,7 +68,7 @@ def assert_same(one, other):
     assert str(one[3]) == str(other[3])
 
 
-@pytest.mark.parametrize("stop_after", [1, 4, 6, 11])
+@pytest.mark.parametrize("stop_after", [1, 2, 4, 6, 9, 11])
 def test_a_training_resumed_equals_one_never_stopped(stop_after):
     whole = a_training()
     expected = outcome(whole, epochs_of(whole))

@@ -17,19 +17,21 @@ from musicgen_cli.cli import main
 
 
 class Child:
-    """A running command; `said` is where its stderr goes."""
+    """A running command."""
 
     def __init__(self, line: str, folder: Path, before: Callable[[], object] = lambda: None):
-        self.said = folder / ".said"
+        self.said, stderr = os.pipe()
         self.pid = os.fork()
         if self.pid:
+            os.close(stderr)
             return
         try:
             os.chdir(folder)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             torch.set_num_threads(1)
-            for target, path in ((0, os.devnull), (1, os.devnull), (2, self.said)):
-                os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC if target == 2 else os.O_RDWR), target)
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for target, file in enumerate((nothing, nothing, stderr)):
+                os.dup2(file, target)
             sys.stdin, sys.stdout, sys.stderr = (os.fdopen(i, mode) for i, mode in enumerate("rww"))
             sys.argv = line.split()
             before()
@@ -47,7 +49,7 @@ class Child:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def end_after(self, seconds: float, number: signal.Signals) -> tuple[int, float]:
-        """Send a signal after so long, if it still runs: the exit code, and how long it took from there."""
+        """Send a signal after so long, if it still runs: the exit code, and how long that took."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -59,13 +61,16 @@ class Child:
         return self.wait(), time.monotonic() - begin
 
     def lines(self) -> list[str]:
-        return self.said.read_text().splitlines()
+        """What it said on stderr, once it has ended: little, for it waits where a pipe is full."""
+        with os.fdopen(self.said) as said:
+            return said.read().splitlines()
 
 
 def run(line: str, folder: Path, before: Callable[[], object] = lambda: None) -> tuple[int, list[str]]:
     """Exit code and the lines on stderr of a command line."""
     child = Child(line, folder, before)
-    return child.wait(), child.lines()
+    lines = child.lines()
+    return child.wait(), lines
 
 
 def at_most(size: int) -> Callable[[], None]:

@@ -1,0 +1,126 @@
+"""Trainings that are killed at any moment, interrupted, or started twice: only what was not yet saved is lost."""
+
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from musicgen_cli import archive, checkpoint
+from tests.torture import LONG, times
+from tests.torture.child import Child, run
+from tests.tunes import write_songs
+
+MODELS = {
+    "poly": "--hidden 12 --dense 8 --layers 1 --batch-size 8 --teacher-forcing 0.5",
+    "next": "--loss chord --memory --hidden 16 --dense 8 --batch-size 2 --target 48 --transpose 2",
+}
+COMMON = "--threads 1 -q --save-every 1"
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    """A folder with a corpus, and of each model one that was never interrupted."""
+    folder = tmp_path_factory.mktemp("killed")
+    write_songs(folder / "songs", 12)
+    assert run("musicgen encode songs -o rolls.npy", folder)[0] == 0
+    for name in MODELS:
+        assert run(train(name, f"{name}.pt"), folder)[0] == 0
+    return folder
+
+
+def train(name, output):
+    return (
+        f"musicgen train rolls.npy --model {name} {MODELS[name]} --epochs 3 --threads 1 -q --save-every 1 -o {output}"
+    )
+
+
+def loaded(path):
+    with path.open("rb") as file:
+        return checkpoint.load(file)
+
+
+def same(one, other):
+    """Whether all that was learned is the same, bit for bit."""
+    rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in each.history] for each in (one, other)]
+    return archive.digest(one.state_dict) == archive.digest(other.state_dict) and rows[0] == rows[1]
+
+
+def go_on(name, folder, output, number, dice, most):
+    """Train and send the signal at random moments, `most` times, then to the end: what each of them gave."""
+    ends = []
+    while True:
+        line = train(name, output)
+        if (folder / output).exists():
+            loaded(folder / output)  # whole, whenever it was that the last one ended
+            line = f"musicgen train rolls.npy --resume {COMMON} -o {output}"
+        child = Child(line, folder)
+        if len(ends) == most:
+            code = child.wait()
+            assert code == 0, child.lines()
+            return ends
+        code, took = child.end_after(float(dice.uniform(0.02, 0.5)), number)
+        if code == 0:  # it was done before
+            (folder / output).unlink()
+        ends.append((code, took, child.lines()))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_killed_trainings_end_as_if_they_had_not_been(name, studio):
+    ends = go_on(name, studio, f"killed-{name}.pt", signal.SIGKILL, np.random.default_rng(1), times(10, 100))
+    assert {code for code, _, _ in ends} <= {-signal.SIGKILL, 0}
+    assert sum(code != 0 for code, _, _ in ends) > len(ends) / 2
+    assert same(loaded(studio / f"killed-{name}.pt"), loaded(studio / f"{name}.pt"))
+    assert not [path.name for path in studio.iterdir() if path.name.startswith(".musicgen-")]
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("number", "told"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_interrupted_trainings_save_at_once_and_end_as_if_they_had_not_been(name, number, told, studio):
+    out = f"{told}-{name}.pt"
+    ends = go_on(name, studio, out, number, np.random.default_rng(told), times(2, 20))
+    for code, took, lines in ends:
+        assert code in (told, 0), lines
+        assert took < (2 if LONG else 10)  # other tests run beside it
+        assert "Traceback" not in " ".join(lines)
+    assert same(loaded(studio / out), loaded(studio / f"{name}.pt"))
+
+
+def test_a_second_training_of_one_checkpoint_is_refused_by_the_first_ones_number(studio):
+    first = Child(train("poly", "once.pt").replace("--epochs 3", "--epochs 2000"), studio)
+    lock = studio / ".musicgen-once.pt.lock"
+    while not (lock.exists() and lock.read_text()):
+        time.sleep(0.01)
+    try:
+        code, lines = run(train("poly", "once.pt"), studio)
+    finally:
+        assert first.end_after(0, signal.SIGTERM)[0] == 143
+    assert code == 1
+    assert lines == [f"musicgen: error: once.pt: process {first.pid} is at work on it; wait for it, or name another -o"]
+    assert not lock.exists()
+
+
+@pytest.mark.skipif(not LONG, reason="takes minutes: make torture")
+@pytest.mark.parametrize("name", MODELS)
+def test_resumed_after_any_step_a_training_is_the_same(name, studio):
+    """Every step of the training in turn is the last one before it goes on, in a process of its own."""
+    out = studio / f"steps-{name}.pt"
+    expected, step = loaded(studio / f"{name}.pt"), 0
+    begin, ahead = train(name, out.name), "--resume --threads 1 -q --minutes 1e-9"
+    assert run(f"{begin} --minutes 1e-9", studio)[0] == 0
+    while (state := loaded(out).resume) is not None:
+        assert state["step"] == step + 1
+        step += 1
+        whole = out.read_bytes()
+        assert run(f"musicgen train rolls.npy --resume --threads 1 -q -o {out.name}", studio)[0] == 0
+        assert same(loaded(out), expected)
+        out.write_bytes(whole)
+        assert run(f"musicgen train rolls.npy {ahead} -o {out.name}", studio)[0] == 0
+    assert same(loaded(out), expected)
+    assert step > 10
+
+
+def test_no_weight_becomes_another_on_the_way(studio):
+    for name in MODELS:
+        assert all(torch.isfinite(value).all() for value in loaded(studio / f"{name}.pt").state_dict.values())
