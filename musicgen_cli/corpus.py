@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, BinaryIO
 
@@ -22,6 +22,7 @@ from musicgen_cli.score import DENOMINATORS, Score
 
 FORMAT, VERSION = "musicgen-corpus", 1
 MAX_HEADER = 4096  # bytes of a .npy header
+MAX_TEXT = 1 << 14  # bytes of what is known of a song
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 CHUNK = 1 << 20  # rows looked at, or moved, at once
 LAST_CHARACTER = 0x10FFFF
@@ -41,6 +42,9 @@ class Song:
         numerator, denominator = self.time_signature
         if not (1e-3 <= self.tempo <= 1e6 and 1 <= numerator <= 255 and denominator in DENOMINATORS):
             raise ValueError
+
+
+UNKNOWN = Song()
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +194,8 @@ def load(file: BinaryIO) -> Corpus:
     if file.tell() == size:
         return Corpus(music, np.array([0, len(music)]), [Song()])
     offsets, text = read_array(file, size), read_array(file, size)
+    if file.tell() != size or text.nbytes > MAX_TEXT * (1 + offsets.size):
+        raise MusicgenError("is no musicgen corpus, or a damaged one; `musicgen encode` makes one")
     try:
         about = json.loads(text.item())
         if about["format"] != FORMAT:
@@ -215,10 +221,9 @@ def _representation(music: NDArray[Any]) -> str:
 
 
 def _song(fields: dict[str, Any]) -> Song:
-    known = {name: fields[name] for name in ("name", "tempo", "time_signature", "text") if name in fields}
-    song = replace(Song(), **known)
-    numerator, denominator = (int(part) for part in song.time_signature)
-    song = Song(str(song.name), float(song.tempo), (numerator, denominator), str(song.text))
+    numerator, denominator = fields.get("time_signature", UNKNOWN.time_signature)
+    name, text = (str(fields.get(key, getattr(UNKNOWN, key))) for key in ("name", "text"))
+    song = Song(name, float(fields.get("tempo", UNKNOWN.tempo)), (int(numerator), int(denominator)), text)
     song.check()
     return song
 

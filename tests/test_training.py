@@ -249,6 +249,22 @@ def test_a_divergent_training_says_so_and_keeps_its_best_weights():
     assert all(torch.isfinite(weights).all() for weights in run.best_weights.values())
 
 
+def test_a_batch_whose_loss_is_not_finite_is_skipped_and_counted(monkeypatch):
+    def break_some(model, loss, source, target, forced=None, dropout=None):
+        answer = teach(model, loss, source, target, forced, dropout)
+        return answer * torch.nan if dropout is not None and run.step in (2, 3, 7) else answer
+
+    monkeypatch.setattr("musicgen_cli.training.teach", break_some)
+    run = a_training()
+    epochs_of(run)
+    assert (run.skipped, run.failing) == (3, 0)
+    assert run.finished
+    assert all(torch.isfinite(weights).all() for weights in run.model.state_dict().values())
+    again = a_training()
+    again.restore(run.state() | {"skipped": [3, 2]}, run.best_weights)
+    assert (again.skipped, again.failing) == (3, 2)
+
+
 MELODY = [note for note in TUNE if note[2] > 50]  # what can be played one key at a time
 
 

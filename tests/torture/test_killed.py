@@ -1,7 +1,9 @@
 """Trainings that are killed at any moment, interrupted, or started twice: only what was not yet saved is lost."""
 
+import resource
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +121,19 @@ def test_resumed_after_any_step_a_training_is_the_same(name, studio):
         assert run(f"musicgen train rolls.npy {ahead} -o {out.name}", studio)[0] == 0
     assert same(loaded(out), expected)
     assert step > 10
+
+
+def test_where_memory_ends_a_smaller_batch_is_named(studio):
+    def little():
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + (150 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+    line = "musicgen train rolls.npy --model poly --hidden 256 --batch-size 600 --hop 1 --threads 1 -q -o large.pt"
+    code, lines = run(line, studio, little)
+    assert code == 1
+    assert lines[-1] == "musicgen: error: out of memory with --batch-size 600; try --batch-size 300"
+    assert not (studio / "large.pt").exists()
 
 
 def test_no_weight_becomes_another_on_the_way(studio):
