@@ -16,6 +16,9 @@ test: $(VENV)/.dev  ## run the tests, the linter and the type checker
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n auto
 
+torture: $(VENV)/.dev  ## damaged files, full disks, killed processes: at length
+	TORTURE=1 $(BIN)/python -m pytest -q tests/torture
+
 test-slow: $(VENV)/.dev $(VENV)/.songs  ## run the slow tests
 	$(BIN)/python -m pytest -q -m slow
 
@@ -33,5 +36,5 @@ $(VENV)/.dev $(VENV)/.songs: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRA)]'
 	touch $@
 
-.PHONY: help demo test test-slow clean
+.PHONY: help demo test test-slow torture clean
 .DEFAULT_GOAL := help
