@@ -94,7 +94,7 @@ def roll_plot(
     bars_a_line = -(-bars // lines)
     bar = min(WIDTH // bars_a_line, WIDEST * steps_per_bar)
     step, steps = bar / steps_per_bar, bars_a_line * steps_per_bar
-    keys = _keys(notes[:, PITCH])
+    keys = keys_drawn(notes[:, PITCH])
     key = min(max(TALLEST // len(keys), 4), 10)
 
     shapes, blocks, bottom = Shapes(), [], TOP
@@ -118,7 +118,7 @@ def roll_plot(
     return Picture(width, bottom + BOTTOM, shapes, title or "Piano roll")
 
 
-def _keys(pitch: NDArray[Any]) -> range:
+def keys_drawn(pitch: NDArray[Any]) -> range:
     """The keys to draw: from the lowest to the highest that sounds and two more, an octave at least."""
     low, high = (int(pitch.min()), int(pitch.max())) if len(pitch) else (60, 72)
     middle = (low + high) // 2

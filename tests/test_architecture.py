@@ -14,7 +14,8 @@ import musicgen_cli
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
     "errors", "score", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
-    "metrics", "features", "comparison", "copying", "pictures", "drawing", "roll_plot", "curves_plot", "piano", "sound",
+    "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
+    "piano", "sound", "soundfont", "page",
     "quiz_score",
     "device", "memory", "tonality", "hearing", "dataset", "material",
     "models.chord", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",
