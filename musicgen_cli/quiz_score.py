@@ -86,7 +86,8 @@ class Score:
 
 def binomial(count: int, of: int) -> float:
     """The two-sided exact p of `count` successes in `of` tosses of a fair coin."""
-    return min(1.0, 2 * sum(math.comb(of, k) for k in range(max(count, of - count), of + 1)) / 2**of)
+    ways = sum(math.comb(of, k) for k in range(max(count, of - count), of + 1))
+    return min(1.0, 2 * ways / (1 << of))
 
 
 def wilson(count: int, of: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -116,7 +117,7 @@ def over_listeners(counts: Sequence[Count], confidence: float = 0.95) -> tuple[f
 def power(of: int, share: float) -> float:
     """How probably `of` judgements are called better than chance where this share is right in truth."""
     tail, least = 0, of + 1  # `least` right answers are significant
-    while least and 2 * (tail + math.comb(of, least - 1)) / 2**of < LEVEL:
+    while least and 2 * (tail + math.comb(of, least - 1)) / (1 << of) < LEVEL:
         least -= 1
         tail += math.comb(of, least)
     if share in (0, 1):
@@ -262,7 +263,7 @@ def verdict(counts: Sequence[Count]) -> str:
     if apart:
         return f"Able to tell, but they take the machine for the person: {told}, less than chance (p = {right.p:.2g})"
     near = [wilson(right.count, right.of, 0.9), over_listeners(counts, 0.9)]  # two tests of 5 %, one on each side
-    if listeners >= FEWEST and all(0.5 - MARGIN < least and most < 0.5 + MARGIN for least, most in near):
+    if listeners >= FEWEST and all(least > 0.5 - MARGIN and most < 0.5 + MARGIN for least, most in near):
         return f"Indistinguishable within ten points: {told}, and what lies outside 40 to 60 % is ruled out"
     if listeners >= FEWEST and right.of >= TO_EQUATE:
         return (
@@ -272,6 +273,6 @@ def verdict(counts: Sequence[Count]) -> str:
     shows = f"only who is right {least} % of the time" if least else "nobody, however good"
     return (
         f"Not distinguishable, too few answers: {told}. That does not show that a model passes: {right.of} judgements"
-        f" find {shows}; it takes about {TO_TELL} to call 60 % from chance, and about {TO_EQUATE}, of {FEWEST} listeners"
-        " at least, to show that nobody can tell within ten points"
+        f" find {shows}; it takes about {TO_TELL} to call 60 % from chance, and about {TO_EQUATE}, of {FEWEST}"
+        " listeners at least, to show that nobody can tell within ten points"
     )

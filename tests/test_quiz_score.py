@@ -186,7 +186,7 @@ def test_who_always_clicks_left_is_flagged():
 
 def test_who_takes_noise_for_music_is_flagged():
     contrary = answer(
-        20, lambda dice, person: person and {"left": "right", "right": "left"}[person] or coin(dice, person)
+        20, lambda dice, person: (person and {"left": "right", "right": "left"}[person]) or coin(dice, person)
     )
     assert scored(20, contrary).flagged == {"one": "took notes at random for a person's"}
 
