@@ -15,7 +15,7 @@ PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
     "errors", "score", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
     "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
-    "piano", "sound", "soundfont", "page", "quiz_score", "quiz", "quiz_page",
+    "histograms_plot", "piano", "sound", "soundfont", "page", "quiz_score", "quiz", "quiz_page",
     "device", "memory", "tonality", "hearing", "dataset", "material",
     "models.chord", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",
     "losses", "particles", "sampling", "training", "checkpoint", "likelihood", "evaluation", "two_sample",
