@@ -39,7 +39,7 @@ def render(score: Score, velocity: int = 80) -> Iterator[NDArray[np.float32]]:
 
 
 def _played(score: Score, velocity: int) -> Iterator[NDArray[np.float64]]:
-    """The piano alone, in blocks of BLOCK samples."""
+    """The piano alone, in blocks of BLOCK samples, the last one shorter."""
     notes = score.notes[on_keyboard(score)]
     sample = 60 * RATE / (score.tempo * score.ticks_per_quarter)
     starts, ends = (np.rint(notes[:, column] * sample).astype(int) for column in (START, END))
@@ -49,7 +49,8 @@ def _played(score: Score, velocity: int) -> Iterator[NDArray[np.float64]]:
     tones: dict[int, NDArray[np.float32]] = {}
 
     ahead = np.zeros((BLOCK + ringing(LOWEST), 2))
-    for begin in range(0, round(score.length * sample) + TAIL, BLOCK):
+    total = round(score.length * sample) + TAIL
+    for begin in range(0, total, BLOCK):
         first, last = np.searchsorted(starts, [begin, begin + BLOCK])
         for i in range(first, last):
             pitch, held, at = int(notes[i, PITCH]), int(ends[i] - starts[i]), int(starts[i]) - begin
@@ -60,7 +61,7 @@ def _played(score: Score, velocity: int) -> Iterator[NDArray[np.float64]]:
             sound = sound * level
             sound[held:] *= left[: max(len(sound) - held, 0)] if len(left) else 1
             ahead[at : at + len(sound)] += sound[:, None] * _place(pitch)
-        yield ahead[:BLOCK]
+        yield ahead[: min(BLOCK, total - begin)]
         ahead = np.concatenate([ahead[BLOCK:], np.zeros((BLOCK, 2))])
 
 
@@ -77,7 +78,7 @@ def _in_the_room(blocks: Iterator[NDArray[np.float64]]) -> Iterator[NDArray[np.f
     later = np.zeros((BLOCK, 2))
     for block in blocks:
         answer = np.fft.irfft(np.fft.rfft(block, size, axis=0) * room, size, axis=0)
-        yield _bent(block + answer[:BLOCK] + later).astype(np.float32)
+        yield _bent(block + answer[: len(block)] + later[: len(block)]).astype(np.float32)
         later = answer[BLOCK:]
 
 

@@ -126,7 +126,7 @@ def browsing(profile: Path) -> Iterator[Browser]:
     assert CHROMIUM
     (theirs, commands), (answers, ours) = os.pipe(), os.pipe()
     line = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}"]
-    wrapped = ["sh", "-c", f'exec "$@" 3<&{theirs} 4>&{ours}', "sh", *line]
+    wrapped = ["bash", "-c", f'exec "$@" 3<&{theirs} 4>&{ours}', "bash", *line]
     with (profile.parent / "chromium.log").open("wb") as log:
         process = subprocess.Popen(wrapped, pass_fds=(theirs, ours), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         os.close(theirs)

@@ -155,9 +155,12 @@ print(hashlib.sha256(sound.encoded(sound.render(tune(4, bars=4)), "wav")).hexdig
 """
 
 
-@pytest.mark.parametrize("kernel", ["Nehalem", "Haswell"])
-def test_another_processor_makes_the_same_bytes(kernel):
-    other = os.environ | {"OPENBLAS_CORETYPE": kernel, "OMP_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(sys.path)}
+def test_another_processor_makes_the_same_bytes():
+    other = os.environ | {
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "OMP_NUM_THREADS": "2",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     done = subprocess.run([sys.executable, "-c", HASH], capture_output=True, text=True, env=other, check=True)
     here = sound.encoded(sound.render(tune(4, bars=4)), "wav")
     assert done.stdout.strip() == hashlib.sha256(here).hexdigest()

@@ -65,9 +65,12 @@ def decode(
 
     output = Path(output_name)
     named = output.suffix.lower().removeprefix(".")
-    kind = as_ or (named if named in (*sound.FORMATS, "html") else "mid")
+    named = named if named in ("mid", "html", *sound.FORMATS) else ""
+    if as_ and named and as_ != named:
+        raise typer.BadParameter(f"--as {as_}: the output is named .{named}.")
+    kind = as_ or named or "mid"
     _check_choices(kind, corpus, program, soundfont, against)
-    refuse_suffix(output, ".npy", ".pt", *(f".{other}" for other in ("mid", "html", *sound.FORMATS) if other != kind))
+    refuse_suffix(output, ".npy", ".pt")
     if soundfont:
         soundfonts.check(soundfont)
     songs = load_corpus(corpus)
@@ -83,6 +86,8 @@ def decode(
         return soundfonts.play(midi.write(scored(i), program=program, velocity=velocity), soundfont)
 
     if kind == "html":
+        if output_name.endswith("/"):
+            raise MusicgenError(f"{output_name}: a page is a file, not a folder: name it, as in -o songs.html")
         check_target(output, corpus, *([against] if against else []))
         places = _places(songs, chosen, against)
         order = progress(list(places) if places else chosen, "listen", quiet)
