@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import tempfile
 import wave
 from collections.abc import Iterable
 from importlib import resources
@@ -74,13 +75,17 @@ def _samples(clip: Piece) -> int:
 
 
 def _mp3(samples: NDArray[np.float32]) -> bytes:
+    """In as many bytes as any other music of that length."""
     import soundfile
 
-    file, kind = io.BytesIO(), "MPEG_LAYER_III"
-    how = {"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": SMALL}  # as many bytes for any music
-    with soundfile.SoundFile(file, "w", RATE, 1, kind, **how) as out:
-        out.write(samples)
-    return file.getvalue()
+    how = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": SMALL}
+    with (
+        tempfile.TemporaryFile() as file
+    ):  # a descriptor: a Python file would be written by callbacks, which lose Ctrl-C
+        with soundfile.SoundFile(file.fileno(), "w", RATE, 1, closefd=False, **how) as out:
+            out.write(samples)
+        file.seek(0)
+        return file.read()
 
 
 def _wav(samples: NDArray[np.float32]) -> bytes:

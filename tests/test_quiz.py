@@ -4,6 +4,10 @@ import base64
 import io
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 import wave
 from dataclasses import replace
 from fractions import Fraction
@@ -268,17 +272,17 @@ def musicgen(*line, capsys):
 def test_a_quiz_from_a_folder_and_a_corpus(folder, tmp_path, capsys):
     (folder / "songs" / "broken.mid").write_bytes(b"MThd")
     line = ["--human", folder / "songs", "--machine", folder / "samples.npy", "--seconds", 6]
-    code, out, err = musicgen(*line, "--pairs", 3, "-o", tmp_path / "quiz.html", capsys=capsys)
+    code, out, err = musicgen(*line, "--pairs", 1, "-o", tmp_path / "quiz.html", capsys=capsys)
     lines = err.splitlines()
     assert (code, out) == (0, "")
     assert lines[0] == f"skipped {folder}/songs/broken.mid: not a MIDI file"
-    assert re.fullmatch(r"wrote .*/quiz.html, \d.\d MB: 3 pairs and 3 controls; .*/quiz.key.json holds .*", lines[-1])
+    assert re.fullmatch(r"wrote .*/quiz.html, \d.\d MB: 1 pair and 3 controls; .*/quiz.key.json holds .*", lines[-1])
     assert {path.name for path in tmp_path.iterdir()} == {"quiz.html", "quiz.key.json"}
     code, _, err = musicgen(*line, "-o", tmp_path / "quiz.html", capsys=capsys)
     assert code == 1
     assert "quiz.key.json: is the key of a quiz made before" in err
     again = tmp_path / "again.html"
-    musicgen(*line, "--pairs", 3, "-o", again, "-q", capsys=capsys)
+    musicgen(*line, "--pairs", 1, "-o", again, "-q", capsys=capsys)
     assert again.read_bytes() == (tmp_path / "quiz.html").read_bytes()
 
 
@@ -322,3 +326,27 @@ def test_what_cannot_be_done_is_one_line(folder, monkeypatch, capsys, line, code
     assert (done, out, len(err.splitlines())) == (code, "", 1)
     assert err.removeprefix("musicgen: error: ").removeprefix("Invalid value: ").startswith(cause)
     assert not list(folder.glob("quiz*"))
+
+
+def test_ctrl_c_ends_it_with_nothing_written(folder, tmp_path):
+    """At any moment, in the midst of encoding too."""
+    line = [
+        sys.executable,
+        "-m",
+        "musicgen_cli",
+        "quiz",
+        "-o",
+        "quiz.html",
+        "--seconds",
+        "20",
+        "--human",
+        folder / "songs",
+    ]
+    for seconds in (0.8, 1.2, 1.6):
+        with subprocess.Popen(
+            [*line, "--machine", folder / "samples.npy"], cwd=tmp_path, stderr=subprocess.PIPE
+        ) as run:
+            time.sleep(seconds)
+            run.send_signal(signal.SIGINT)
+        assert run.returncode in (130, -signal.SIGINT)
+        assert not list(tmp_path.iterdir())
