@@ -270,7 +270,7 @@ def verdict(counts: Sequence[Count]) -> str:
             f"Undecided: {told}, neither shown to differ from chance nor to lie within ten points; ask more listeners"
         )
     least = detectable(right.of)
-    shows = f"only who is right {least} % of the time" if least else "nobody, however good"
+    shows = f"only who is right {least} % of the time or more" if least else "nobody, however good"
     return (
         f"Not distinguishable, too few answers: {told}. That does not show that a model passes: {right.of} judgements"
         f" find {shows}; it takes about {TO_TELL} to call 60 % from chance, and about {TO_EQUATE}, of {FEWEST}"

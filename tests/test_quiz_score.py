@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from musicgen_cli.cli import run
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.quiz_score import (
     KEY,
@@ -323,3 +324,56 @@ def test_anything_in_any_place_is_refused_in_words(field, value):
 @pytest.mark.parametrize(("data", "sum_"), [(b"", 0xCBF29CE484222325), (b"foobar", 0x85944171F73967E8)])
 def test_the_checksum_as_published(data, sum_):
     assert checksum(data) == sum_
+
+
+# -- the command
+
+
+@pytest.fixture
+def answered(tmp_path, monkeypatch):
+    """A folder with a key and what four listeners sent."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quiz.key.json").write_bytes(key_of(20))
+    files = {"coin": answer(20, coin, "coin", seed=1), "ear": answer(20, perfect, "ear", "much"),
+             "lefty": answer(20, always_left, "lefty", seed=3)}  # fmt: skip
+    files["edited"] = files["coin"].replace(b'"choice": "left"', b'"choice": "right"', 1)
+    for name, data in files.items():
+        (tmp_path / f"{name}.json").write_bytes(data)
+
+
+def said(capsys, *files):
+    code = run(["quiz", "--score", "quiz.key.json", *files])
+    out, err = capsys.readouterr()
+    return code, out.splitlines(), err.splitlines()
+
+
+def test_each_listener_is_called_what_he_is(answered, capsys):
+    assert said(capsys, "coin.json")[1][-1].startswith("Not distinguishable, too few answers: ")
+    assert said(capsys, "ear.json")[1][-1].startswith("Able to tell: 20 of 20 right")
+    assert "Flagged: lefty chose left 23 times of 23" in said(capsys, "lefty.json")[1]
+    code, out, err = said(capsys, "edited.json")
+    assert (code, out, len(err)) == (1, [], 1)
+    assert err[0].startswith("musicgen: error: edited.json: was edited after it was given")
+
+
+def test_of_many_the_edited_one_is_refused_and_counted(answered, capsys):
+    code, out, err = said(capsys, "coin.json", "ear.json", "lefty.json", "edited.json", "ear.json", "nowhere.json")
+    assert code == 0
+    assert out[0] == "3 listeners, 60 judgements"
+    assert err[-1] == "3 files refused"
+    assert [line.split(":")[0] for line in err[:-1]] == [
+        "refused edited.json",
+        "refused ear.json",
+        "refused nowhere.json",
+    ]
+    code, out, err = said(capsys, "edited.json", "nowhere.json")
+    assert (code, out, err[-1]) == (1, [], "musicgen: error: none of 2 files can be scored")
+
+
+def test_json_has_every_figure_and_no_nan(answered, capsys):
+    code, out, _ = said(capsys, "coin.json", "edited.json", "--json")
+    facts = json.loads("".join(out))
+    assert (code, facts["listeners"], facts["refused"]) == (0, 1, 1)
+    assert facts["interval_over_listeners"] == [None, None]
+    assert facts["right"]["of"] == 20
+    assert facts["verdict"].startswith("Not distinguishable")

@@ -181,21 +181,19 @@ def _facts(found: "Score") -> dict[str, Any]:
 
 
 def _report(found: "Score") -> str:
-    from math import isnan
-
     from musicgen_cli.commands.tables import table
-    from musicgen_cli.quiz_score import TRAINING
+    from musicgen_cli.quiz_score import FEWEST, LEVEL, TRAINING
     from musicgen_cli.streams import counted, printable
 
     def row(name: str, count: "Count") -> tuple[str, ...]:
         low, high = count.interval
-        share = f"{count.share:.1%}" if count.of else ""
-        return (name, f"{count.count} of {count.of}", share, f"{low:.1%} to {high:.1%}", f"{count.p:.3g}")
+        told = (f"{count.share:.1%}", f"{low:.1%} to {high:.1%}", f"{count.p:.3g}") if count.of else ("", "", "")
+        return (name, f"{count.count} of {count.of}", *told)
 
     title = f"{counted(found.listeners, 'listener')}, {counted(found.right.of, 'judgement')}"
     title += f"; {counted(found.heard_before, 'pair')} heard before left out" if found.heard_before else ""
     rows = [row("told right", found.right)]
-    if not isnan(found.interval[0]):
+    if found.listeners >= FEWEST:
         low, high = found.interval
         rows.append(("  drawn by listener", "", "", f"{low:.1%} to {high:.1%}", ""))
     rows += [row(f"  musical training: {TRAINING[level]}", count) for level, count in found.training.items()]
@@ -203,5 +201,6 @@ def _report(found: "Score") -> str:
     rows += [row("chose left", found.left), row("knew notes at random", found.obvious)]
     lines = [table(title, ("", "", "share", "95 % interval", "p, of chance"), rows)]
     lines += [f"Flagged: {printable(name)} {why}" for name, why in found.flagged.items()]
-    lines += ["Flagged: the left one was chosen too often or too seldom by all together"] * (found.left.p < 0.05)
+    if found.listeners > 1 and found.left.p < LEVEL:
+        lines.append("Flagged: all together chose one side too often")
     return "\n".join([*lines, found.verdict])
