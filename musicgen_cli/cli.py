@@ -14,6 +14,7 @@ from musicgen_cli.commands.decode import decode
 from musicgen_cli.commands.encode import encode
 from musicgen_cli.commands.eval import evaluate
 from musicgen_cli.commands.plot import plot
+from musicgen_cli.commands.quiz import quiz
 from musicgen_cli.commands.sample import sample
 from musicgen_cli.commands.show import show
 from musicgen_cli.commands.songs import songs
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "eval": evaluate,
     "show": show,
     "plot": plot,
+    "quiz": quiz,
 }
 FAILED, USAGE, BUG, INTERRUPTED, READER_GONE, TERMINATED = 1, 2, 70, 130, 141, 143
 OUT_OF_MEMORY = "out of memory; try a smaller --batch-size or --hidden, or fewer songs"

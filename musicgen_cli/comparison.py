@@ -102,7 +102,7 @@ class _Piece:
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """The songs of a corpus that are long enough, by index; short: how many aren't; numbers: of each song, (songs,)."""
 
     songs: list[int]
@@ -120,6 +120,25 @@ class _Side:
 
 def compare(samples: Corpus, real: Corpus, seed: int = 0) -> Comparison:
     """Set samples beside real music of the same grid; raises MusicgenError where there is too little of either."""
+    steps, made, known = sides(samples, real)
+    rng = np.random.default_rng(seed)
+    drawn = min(len(made.songs), len(known.songs))
+    times = _draws(len(known.songs), drawn, rng)
+    rows = _rows(made, known, times, made.songs) + [_distance(name, made, known, times) for name in HISTOGRAMS]
+    found = _collapsed(made, known, times)
+    gone = {song for one in found for song in one.samples}
+    rest = [song for song in made.songs if song not in gone]
+    if len(rest) > len(gone):  # what is wrong with the others
+        times = _draws(len(known.songs), min(len(rest), drawn), rng)
+        found += _symptoms(_rows(made, known, times, rest))
+    return Comparison(steps, drawn, made.facts, known.facts, rows, found)
+
+
+def sides(samples: Corpus, real: Corpus) -> tuple[int, Side, Side]:
+    """Samples and real music cut into excerpts of so many steps; few real songs are replaced by their excerpts.
+
+    Raises MusicgenError where there is too little of either.
+    """
     samples, real = _in_steps(samples), _in_steps(real)
     beat = samples.steps_per_quarter
     bar = 4 * beat
@@ -133,17 +152,7 @@ def compare(samples: Corpus, real: Corpus, seed: int = 0) -> Comparison:
             f"{len(known.songs)} excerpts of {steps} steps are too few to tell what real music is like;"
             f" {FEWEST} are needed"
         )
-    rng = np.random.default_rng(seed)
-    drawn = min(len(made.songs), len(known.songs))
-    times = _draws(len(known.songs), drawn, rng)
-    rows = _rows(made, known, times, made.songs) + [_distance(name, made, known, times) for name in HISTOGRAMS]
-    found = _collapsed(made, known, times)
-    gone = {song for one in found for song in one.samples}
-    rest = [song for song in made.songs if song not in gone]
-    if len(rest) > len(gone):  # what is wrong with the others
-        times = _draws(len(known.songs), min(len(rest), drawn), rng)
-        found += _symptoms(_rows(made, known, times, rest))
-    return Comparison(steps, drawn, made.facts, known.facts, rows, found)
+    return steps, made, known
 
 
 def _draws(songs: int, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -176,14 +185,14 @@ def _excerpts_as_songs(corpus: Corpus, steps: int) -> Corpus:
     return gather(cut, corpus.steps_per_quarter) if cut else corpus
 
 
-def _side(corpus: Corpus, steps: int, what: str) -> _Side:
+def _side(corpus: Corpus, steps: int, what: str) -> Side:
     beat, songs = corpus.steps_per_quarter, np.flatnonzero(corpus.lengths >= steps).tolist()
     if not songs:
         raise MusicgenError(f"no song of the {what} lasts {steps} steps, which is what is compared")
     pieces = [_piece(corpus.roll(i), steps, beat, _bar(corpus, i)) for i in songs]
     numbers = {name: np.array([piece.numbers[name] for piece in pieces]) for name in pieces[0].numbers}
     numbers["twins"] = _twins([piece.bars for piece in pieces])
-    return _Side(songs, len(corpus) - len(songs), pieces, numbers)
+    return Side(songs, len(corpus) - len(songs), pieces, numbers)
 
 
 def _piece(roll: Roll, steps: int, beat: int, bar: int) -> _Piece:
@@ -302,7 +311,7 @@ def _range(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _rows(made: _Side, known: _Side, times: NDArray[np.float64], songs: list[int]) -> list[Row]:
+def _rows(made: Side, known: Side, times: NDArray[np.float64], songs: list[int]) -> list[Row]:
     """The features of these samples beside the range of real music."""
     which = np.isin(made.songs, songs)
     return [_row(name, values[which], known.numbers[name], times) for name, values in made.numbers.items()]
@@ -315,7 +324,7 @@ def _row(name: str, made: NDArray[np.float64], known: NDArray[np.float64], times
     return Row(name, _mean(made), _mean(known), *_range(drawn))
 
 
-def _distance(name: str, made: _Side, known: _Side, times: NDArray[np.float64]) -> Row:
+def _distance(name: str, made: Side, known: Side, times: NDArray[np.float64]) -> Row:
     """Total variation, 0 to 1, of two histograms: samples and all real songs; songs drawn and those that were not.
 
     One less the overlapping area of Yang and Lerch (2020). `real` is the mean over the draws.
@@ -396,7 +405,7 @@ def _collapse(piece: _Piece, real: Found) -> str:
     return often[0][0] if often and often[0][1] >= PART * piece.excerpts else ""
 
 
-def _collapsed(made: _Side, known: _Side, times: NDArray[np.float64]) -> list[Diagnosis]:
+def _collapsed(made: Side, known: Side, times: NDArray[np.float64]) -> list[Diagnosis]:
     """The collapses that more samples have than as many real songs would."""
     typical = {name: _mean(values) for name, values in known.numbers.items()}
     mine, theirs = ([_collapse(piece, typical) for piece in side.pieces] for side in (made, known))

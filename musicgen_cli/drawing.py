@@ -5,7 +5,7 @@ import io
 import itertools
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -103,6 +103,23 @@ def fitted(text: str, width: float, size: float) -> str:
     widths = itertools.accumulate((1.1 if c >= "\u2e80" else 0.75) * size for c in plain(text))
     fitting = sum(total <= width for total in widths)
     return text if fitting == len(text) else text[: max(fitting - 1, 0)] + "\u2026"
+
+
+def below_each_other(pictures: Sequence[Picture], title: str) -> Picture:
+    """Several pictures as one."""
+    shapes, height = Shapes(), 0
+    for picture in pictures:
+        shapes += [_moved_down(shape, height) for shape in picture.shapes]
+        height += picture.height
+    return Picture(max(picture.width for picture in pictures), height, shapes, title)
+
+
+def _moved_down(shape: Boxes | Lines | Text, by: int) -> Boxes | Lines | Text:
+    if isinstance(shape, Text):
+        return replace(shape, y=shape.y + by)
+    if isinstance(shape, Boxes):
+        return replace(shape, boxes=np.asarray(shape.boxes).reshape(-1, 4) + np.array([0, by, 0, 0]))
+    return replace(shape, lines=[line + np.array([0, by]) for line in shape.lines])
 
 
 def svg(picture: Picture) -> bytes:

@@ -80,11 +80,12 @@ class Staff:
 
 
 def roll_plot(
-    roll: NDArray[np.bool_], steps_per_bar: int, title: str = "", first_step: int = 0, beats: int = 4
+    roll: NDArray[np.bool_], steps_per_bar: int, title: str = "", first_step: int = 0, beats: int = 4, given: int = 0
 ) -> Picture:
     """A piano roll (T, 88, 2) or (T, 88): time to the right, on as many lines as it takes, pitch up.
 
-    first_step: how many steps of the song come before the roll; beats: of a bar
+    first_step: how many steps of the song come before the roll; beats: of a bar; given: steps of the song that were not
+    made, but given to begin with
     """
     first_bar, lead = divmod(first_step, steps_per_bar)
     notes = decode(roll, 1).notes + np.array([lead, lead, 0])
@@ -94,31 +95,37 @@ def roll_plot(
     bars_a_line = -(-bars // lines)
     bar = min(WIDTH // bars_a_line, WIDEST * steps_per_bar)
     step, steps = bar / steps_per_bar, bars_a_line * steps_per_bar
-    keys = _keys(notes[:, PITCH])
+    keys = keys_drawn(notes[:, PITCH])
     key = min(max(TALLEST // len(keys), 4), 10)
 
-    shapes, blocks, bottom = Shapes(), [], TOP
+    were_given = notes[:, START] < given - first_step + lead
+    parts = {"c": notes[were_given], "a": notes[~were_given]}
+    shapes, bottom = Shapes(), TOP
+    blocks: dict[str, list[NDArray[np.float64]]] = {role: [] for role in parts}
     for begin in range(0, length, steps):
         end = min(begin + steps, length)
         top = bottom + (BETWEEN if begin else 0)
         left, right = (LEFT + max(place - begin, 0) * bar / steps_per_bar for place in (lead, end))
         staff = Staff(keys, key, top, left, right)
         shapes += [*staff.lanes(), *staff.bars(bar, beats, first_bar + begin // steps_per_bar)]
-        blocks.append(staff.blocks(notes, begin, end, step))
+        for role, some in parts.items():
+            blocks[role].append(staff.blocks(some, begin, end, step))
         bottom = staff.bottom
     long = math.ceil(min(length, steps) * step)
     if len(notes):
-        shapes.append(Boxes("a", np.concatenate(blocks), 1.5))
+        shapes += [Boxes(role, np.concatenate(blocks[role]), 1.5) for role in parts if len(parts[role])]
     else:
         middle, y = LEFT + long / 2, (TOP + bottom) / 2
         shapes.append(Boxes("lane", np.array([[middle - 30, y - 10, 60, 20]]), 4))
         shapes.append(Text("soft", middle, y + 4, "silence", 12, "middle"))
     width = LEFT + max(long, 300) + RIGHT
-    shapes.append(Text("ink", LEFT - 18, 27, fitted(title, width - LEFT, 15), 15, bold=True))
+    legend = [("c", width - RIGHT - 44, "given"), ("a", width - RIGHT, "made")] if given else []
+    shapes += [Text(role, x, 27, text, anchor="end", bold=True) for role, x, text in legend]
+    shapes.append(Text("ink", LEFT - 18, 27, fitted(title, width - LEFT - 90 * bool(given), 15), 15, bold=True))
     return Picture(width, bottom + BOTTOM, shapes, title or "Piano roll")
 
 
-def _keys(pitch: NDArray[Any]) -> range:
+def keys_drawn(pitch: NDArray[Any]) -> range:
     """The keys to draw: from the lowest to the highest that sounds and two more, an octave at least."""
     low, high = (int(pitch.min()), int(pitch.max())) if len(pitch) else (60, 72)
     middle = (low + high) // 2

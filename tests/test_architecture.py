@@ -14,7 +14,8 @@ import musicgen_cli
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
     "errors", "score", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
-    "metrics", "features", "comparison", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
+    "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
+    "histograms_plot", "piano", "sound", "soundfont", "page", "quiz_score", "quiz", "quiz_page",
     "device", "memory", "tonality", "hearing", "dataset", "material",
     "models.chord", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",
     "losses", "particles", "sampling", "training", "archive", "checkpoint", "likelihood", "evaluation", "two_sample",
@@ -103,12 +104,12 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def test_help_waits_for_no_heavy_import():
-    commands = ["encode", "vocab", "decode", "train", "sample", "plot"]
+    commands = ["encode", "vocab", "decode", "train", "sample", "plot", "quiz"]
     done = subprocess.run([sys.executable, "-c", HELP, *commands], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))
     assert "musicgen_cli.commands.encode" in loaded
-    assert not loaded & {"torch", "rich", "music21", "symusic", "matplotlib"}
+    assert not loaded & {"torch", "rich", "music21", "symusic", "matplotlib", "soundfile"}
 
 
 def test_every_mistake_of_the_reference_has_a_test_that_names_it():

@@ -18,8 +18,9 @@ from musicgen_cli import midi
 from musicgen_cli.commands.plot import plot
 from musicgen_cli.corpus import Song
 from musicgen_cli.curves_plot import LINE, PANELS, TO, curves_plot, ticks
-from musicgen_cli.drawing import COLOURS, DARK, LIGHT, MAX_SIDE, Boxes, Lines, Picture, Text, png, svg
+from musicgen_cli.drawing import COLOURS, DARK, LIGHT, MAX_SIDE, Boxes, Lines, Picture, Text, below_each_other, png, svg
 from musicgen_cli.errors import MusicgenError
+from musicgen_cli.histograms_plot import histograms_plot
 from musicgen_cli.roll import decode, encode
 from musicgen_cli.roll_plot import roll_plot
 from musicgen_cli.score import quantise
@@ -375,6 +376,64 @@ def test_without_matplotlib_the_way_out_is_named(monkeypatch, pictures):
         png(pictures[0])
 
 
+# -- several songs, given notes
+
+
+def test_pictures_stand_below_each_other():
+    one, two = roll_plot(TUNE, 4, "one"), curves_plot(history(3), "two")
+    both = below_each_other([one, two, roll_plot(np.zeros((0, 88), bool), 4)], "three")
+    assert (both.width, both.title) == (max(one.width, two.width, 376), "three")
+    assert both.height == one.height + two.height + roll_plot(np.zeros((0, 88), bool), 4).height
+    assert len(both.shapes) > len(one.shapes) + len(two.shapes)
+    for single, moved in zip(two.shapes, both.shapes[len(one.shapes) :]):
+        assert type(single) is type(moved)
+        if isinstance(single, Text):
+            assert (moved.x, moved.y) == (single.x, single.y + one.height)
+        elif isinstance(single, Lines):
+            assert np.allclose(moved.lines[0] - single.lines[0], [0, one.height])
+    assert svg(below_each_other([one], one.title)) == svg(one)
+
+
+@pytest.mark.parametrize(
+    ("first", "given", "count"), [(0, 0, 0), (0, 6, 2), (0, 7, 3), (5, 7, 1), (5, 5, 0), (0, 99, 5)]
+)
+def test_notes_that_were_given_are_told_from_those_that_were_made(first, given, count):
+    """TUNE strikes at steps 4, 6, and 8 or later."""
+    picture = roll_plot(TUNE[first:], 4, first_step=first, given=given)
+    started = decode(TUNE[first:], 1).notes[:, 0] + first
+    assert sum(len(shape.boxes) for shape in of(picture, Boxes, "c")) == sum(started < given)
+    assert sum(len(shape.boxes) for shape in of(picture, Boxes, "a")) == sum(started >= given)
+    assert ({"given", "made"} <= set(texts(picture))) == (given > 0)
+
+
+# -- histograms
+
+
+def test_histograms_of_the_same_music_have_all_in_common_and_of_others_less():
+    music, other = (corpora.gather([(Song(), encode(quantise(tune(n), 4)))]) for n in (1, 2))
+    same, unlike = (
+        texts(histograms_plot(music, music)),
+        [t.text for t in histograms_plot(music, other).shapes if isinstance(t, Text)],
+    )
+    assert "100% in common" in same
+    assert sum(text.endswith("in common") for text in unlike) == 6
+    assert unlike.count("100% in common") < 3
+
+
+def test_bars_are_as_high_as_their_share():
+    roll = np.zeros((16, 88, 2), bool)
+    roll[0:16:4, 39, 0] = roll[0:16:8, 43, 0] = True  # four C, two E
+    shapes = histograms_plot(*[corpora.gather([(Song(), roll)])] * 2).shapes
+    first = next(shape for shape in shapes if isinstance(shape, Boxes))
+    assert first.boxes[:, 3] == pytest.approx([112, 56])
+
+
+def test_histograms_of_two_grids_are_refused():
+    songs = [(Song(), encode(quantise(tune(1), 4)))]
+    with pytest.raises(MusicgenError, match="4 steps per quarter note, the real music 12"):
+        histograms_plot(corpora.gather(songs, 4), corpora.gather(songs, 12))
+
+
 # -- the command
 
 
@@ -424,6 +483,40 @@ def test_a_midi_file_is_drawn(tmp_path):
     (tmp_path / "tune.mid").write_bytes(midi.write(tune(3)))
     plot(tmp_path / "tune.mid", tmp_path / "out.svg", quiet=True)
     assert (title(tmp_path / "out.svg"), count(tmp_path / "out.svg")) == ("tune", len(quantise(tune(3), 4).notes))
+
+
+def test_several_songs_are_drawn_from_one_on(corpus, capsys):
+    out = corpus.with_name("out.svg")
+    plot(corpus, out, count=2, steps=32, quiet=True)
+    found = [text.text for text in ElementTree.parse(out).iter(f"{SVG}text")]
+    assert {"Tune 1", "Tune 2"} <= set(found)
+    assert title(out) == "2 piano rolls"
+    plot(corpus, out, song="2", count=3, steps=32)
+    assert capsys.readouterr().err == f"only 1 song from there on\nwrote {out}\n"
+    assert title(out) == "Tune 2"
+
+
+def test_what_a_sample_was_primed_with_is_marked(tmp_path):
+    text = "musicgen sample model.pt --seed 1 --length 64 --temperature 1 --prime t.mid --song t{}; chord with chord"
+    for include, marked in ((" --include-prime", True), ("", False)):
+        song = Song("s", text=text.format(include))
+        with (tmp_path / "rolls.npy").open("wb") as file:
+            corpora.save(corpora.gather([(song, encode(quantise(tune(1), 4)))]), file)
+        plot(tmp_path / "rolls.npy", tmp_path / "out.svg", quiet=True)
+        found = {text.text for text in ElementTree.parse(tmp_path / "out.svg").iter(f"{SVG}text")}
+        assert ({"given", "made"} <= found) == marked
+        assert (count(tmp_path / "out.svg") == sum(quantise(tune(1), 4).notes[:, 0] >= 32)) == marked
+
+
+def test_samples_are_drawn_beside_real_music(corpus):
+    out = corpus.with_name("out.svg")
+    plot(corpus, out, against=corpus, quiet=True)
+    assert title(out) == "rolls.npy beside rolls.npy"
+    (corpus.parent / "tune.mid").write_bytes(midi.write(tune(3)))
+    with pytest.raises(MusicgenError, match=r"tune.mid: --against compares corpora, and this is none"):
+        plot(corpus.parent / "tune.mid", out, against=corpus)
+    with pytest.raises(MusicgenError, match=r"^\S*tune.mid: is no .npy file"):
+        plot(corpus, out, against=corpus.parent / "tune.mid")
 
 
 def test_a_checkpoint_is_drawn_as_curves(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ musicgen="{forked}"
 case "$1" in
 train) exec $musicgen "$@" --hidden 8 --dense 8 --layers 1 --epochs 1 --hop 64 --patience 0 ;;
 songs) exec $musicgen encode --help ;;
-sample) case "$*" in *--bars\ 64*) set -- "$@" --bars 4 --count 8 ;; esac; exec $musicgen "$@" ;;
+sample) case "$*" in *--bars\ 64* | *--count\ 24*) set -- "$@" --bars 4 --count 8 ;; esac; exec $musicgen "$@" ;;
 *) exec $musicgen "$@" ;;
 esac
 """
@@ -58,6 +58,8 @@ def test_the_shell_and_python_blocks_run(folder):
     for name in ("out.mid", "longer.mid", "organ.mid", "arpeggio.mid"):
         assert (folder / name).read_bytes().startswith(b"MThd")
     assert len(list((folder / "four").iterdir())) == 4
+    assert (folder / "one.wav").read_bytes().startswith(b"RIFF")
+    assert (folder / "audition.html").read_text().count("<article") == 8
 
 
 def test_every_command_and_every_option_is_in_the_readme():
@@ -146,3 +148,10 @@ def test_every_example_is_tested():
         *(f"experiment{number}.sh" for number in (1, 2, 3, 4)),
     }
     assert {path.name for path in (ROOT / "examples").glob("*.sh")} == tested
+
+
+def test_its_pictures_are_there_and_made_by_plot():
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", README)
+    assert pictures
+    for name in pictures:
+        assert (ROOT / name).read_text().startswith('<svg xmlns="http://www.w3.org/2000/svg" class="musicgen"')

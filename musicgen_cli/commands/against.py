@@ -39,7 +39,7 @@ def compare(
     """
     for other, name in ((real, "the real music"), (training, "the songs that may be copied from")):
         if other is not None:
-            _check(samples, other, name)
+            check_comparable(samples, other, name)
     songs = real if training is None else training
     assert songs is not None
     comparison = beside(samples, real, seed) if real is not None else None
@@ -63,7 +63,7 @@ def compare(
     show("\n".join(_verdict(diagnoses, comparison, len(samples))))
 
 
-def _check(samples: Corpus, other: Corpus, name: str) -> None:
+def check_comparable(samples: Corpus, other: Corpus, name: str) -> None:
     mine, theirs = samples.steps_per_quarter, other.steps_per_quarter
     if mine != theirs:
         raise MusicgenError(

@@ -28,6 +28,9 @@ def show(
     ascii_: Annotated[
         bool, typer.Option("--ascii", help="Draw with # start, - continue, . silence, not with blocks.")
     ] = False,
+    braille: Annotated[
+        bool, typer.Option("--braille", help="Draw with dots: twice as many steps fit, in half the lines.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Tell what is in a file: songs and steps or words; a model and its scores; the parts of a MIDI file.
@@ -38,13 +41,15 @@ def show(
       musicgen show model.pt
       musicgen sample | musicgen show
     """
+    if ascii_ and braille:
+        raise typer.BadParameter("--ascii and --braille draw in two ways: leave one out.")
     from musicgen_cli import corpus as corpora
     from musicgen_cli import vocabulary
     from musicgen_cli.commands.inputs import kind, one_song
     from musicgen_cli.streams import naming, open_input
     from musicgen_cli.streams import show as print_out
 
-    picture = []
+    picture, wanted = [], "ascii" if ascii_ else "braille" if braille else ""
     with open_input(file) as opened, naming(file):
         what = kind(opened)
         if what == "checkpoint":
@@ -57,12 +62,12 @@ def show(
         elif what == "corpus":
             music = corpora.load(opened)
             facts = _corpus_facts(music)
-            picture = _picture(music, music.find(song), steps, ascii_) if len(music) else []
+            picture = _picture(music, music.find(song), steps, wanted) if len(music) else []
         elif what == "midi":
             data = opened.read()
             facts = _midi_facts(data)
             try:
-                picture = _picture(one_song(file, data, 4), 0, steps, ascii_)
+                picture = _picture(one_song(file, data, 4), 0, steps, wanted)
             except MusicgenError as error:  # too long to be drawn
                 picture = [str(error)]
         else:
@@ -185,18 +190,24 @@ def _midi_facts(data: bytes) -> dict[str, Any]:
     }
 
 
-def _picture(music: "Corpus", song: int, steps: int | None, plain: bool) -> list[str]:
-    from musicgen_cli.pictures import ascii_roll, block_roll
+def _picture(music: "Corpus", song: int, steps: int | None, wanted: str) -> list[str]:
+    """A song as text: as wanted, else by blocks, by dots where a terminal is too narrow for the steps, or in ASCII."""
+    from musicgen_cli.pictures import ascii_roll, block_roll, braille_roll
     from musicgen_cli.score import steps_per_bar
 
     bar = steps_per_bar(music.songs[song].time_signature, music.steps_per_quarter)
     width = max(shutil.get_terminal_size((100, 24)).columns - 5, 16)
-    fitting = steps or width * bar // (bar + 1)
-    try:
-        "▀▄█".encode(getattr(sys.stdout, "encoding", None) or "ascii")
-    except UnicodeEncodeError:
-        plain = True
     roll, name = music.roll(song), music.songs[song].name or "it"
+    room = {"ascii": width * bar // (bar + 1), "": width * bar // (bar + 1), "braille": width * 2 * bar // (bar + 2)}
+    if not wanted and sys.stdout is not None and sys.stdout.isatty() and min(steps or 0, len(roll)) > room[""]:
+        wanted = "braille"
+    signs = {"ascii": "", "": "▀▄█", "braille": "⣿"}
+    try:
+        signs[wanted].encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        wanted = "ascii"
+    shown = steps or room[wanted]
     words = [] if music.bits else [f"{name}, the first words: {' '.join(music[song][:WORDS].tolist())}"]
-    captions = [*words, f"{name}, steps 1 to {min(fitting, len(roll))} of {len(roll)}:"]
-    return [*map(printable, captions), *(ascii_roll if plain else block_roll)(roll[:fitting], bar)]
+    captions = [*words, f"{name}, steps 1 to {min(shown, len(roll))} of {len(roll)}:"]
+    draw = {"ascii": ascii_roll, "": block_roll, "braille": braille_roll}[wanted]
+    return [*map(printable, captions), *draw(roll[:shown], bar)]
