@@ -17,10 +17,10 @@ GRAIN = 256  # samples: a tone is the product of two small matrices, one step lo
 
 # By MIDI pitch, linear in between.
 STIFFNESS = ((21, 40, 60, 84, 108), (-3.5, -3.9, -3.4, -2.5, -1.6))  # inharmonicity, a power of ten
-RINGING = ((21, 48, 60, 72, 84, 108), (12.0, 8.0, 6.0, 4.0, 2.4, 0.7))  # seconds until 60 dB are lost
+RINGING = ((21, 48, 60, 72, 84, 108), (12.0, 10.0, 8.5, 6.0, 3.0, 0.9))  # seconds until 60 dB are lost
 SLOPE = ((21, 60, 108), (4.5, 7.5, 13.0))  # dB that the partials lose an octave
 DAMPING = ((21, 60, 88), (0.11, 0.06, 0.035))  # seconds until a damper leaves 1/e
-STRINGS = ((0.0, 0.62, 1.9), (0.9, 0.22, 0.75), (-0.7, 0.16, 0.6))  # of a key: cents, share, how fast it dies away
+STRINGS = ((0.0, 0.56, 1.5), (0.9, 0.26, 0.75), (-0.7, 0.18, 0.6))  # of a key: cents, share, how fast it dies away
 KNOCK = ((86.0, 0.020), (173.0, 0.016), (297.0, 0.012), (458.0, 0.009), (731.0, 0.006))  # of key and case: hertz, 1/e
 KNOCKING = 0.06  # of the loudness
 
@@ -37,6 +37,7 @@ def tone(pitch: int, velocity: int, samples: int) -> NDArray[np.float32]:
     sound = (coarse.real @ fine.real - coarse.imag @ fine.imag).ravel()[:samples]
     rise = round(ATTACK * RATE)
     sound[:rise] *= np.linspace(0, 1, rise)[:samples] ** 2
+    sound *= 1 - np.arange(samples) / ringing(pitch)
     return np.asarray(sound, np.float32)
 
 
@@ -71,7 +72,7 @@ def _modes(pitch: int, velocity: int) -> tuple[NDArray[np.complex128], NDArray[n
 
     cents, share, faster = np.array(STRINGS).T[:, :, None]
     knock, lasts = np.array(KNOCK).T
-    phase = 2 * np.pi * np.modf(np.arange(1, size.size * len(STRINGS) + 1) * (5**0.5 - 1) / 2)[0]  # all over the circle
+    phase = np.tile(np.pi * (5**0.5 - 1) * n, len(STRINGS))  # all over the circle, the strings of a partial together
     loudness = (0.06 + 0.94 * force**1.7) / np.sqrt((size**2).sum())
     start = np.concatenate([(loudness * share * size).ravel() * np.exp(1j * phase), np.full(len(knock), -1j)])
     start[-len(knock) :] *= KNOCKING * (0.06 + 0.94 * force**1.7) * force
