@@ -79,9 +79,7 @@ def _mp3(samples: NDArray[np.float32]) -> bytes:
     import soundfile
 
     how = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": SMALL}
-    with (
-        tempfile.TemporaryFile() as file
-    ):  # a descriptor: a Python file would be written by callbacks, which lose Ctrl-C
+    with tempfile.TemporaryFile() as file:  # by its descriptor, as in `sound.write`
         with soundfile.SoundFile(file.fileno(), "w", RATE, 1, closefd=False, **how) as out:
             out.write(samples)
         file.seek(0)

@@ -3,7 +3,7 @@
 All is computed in double precision and rounded once, at the end: the same score is the same samples everywhere.
 """
 
-import io
+import tempfile
 import wave
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
@@ -103,15 +103,16 @@ def _bent(sound: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def encoded(blocks: Blocks, form: str, packing: float = GOOD) -> bytes:
     """Sound as the bytes of a file: see `write`."""
-    file = io.BytesIO()
-    write(file, blocks, form, packing)
-    return file.getvalue()
+    with tempfile.TemporaryFile() as file:
+        write(file, blocks, form, packing)
+        file.seek(0)
+        return file.read()
 
 
 def write(file: BinaryIO, blocks: Blocks, form: str, packing: float = GOOD) -> None:
-    """Sound as a file, 16 bits a sample where nothing is lost; raises MusicgenError where soundfile is missing.
+    """Sound into an empty file on disk, 16 bits a sample where nothing is lost.
 
-    form: one of FORMATS; packing: GOOD or SMALL
+    form: one of FORMATS; packing: GOOD or SMALL. Raises MusicgenError where soundfile is missing, or cannot.
     """
     if form == "wav":
         with wave.open(file, "wb") as out:
@@ -124,9 +125,14 @@ def write(file: BinaryIO, blocks: Blocks, form: str, packing: float = GOOD) -> N
     import soundfile
 
     name, kind = SOUNDFILE[form]
-    with soundfile.SoundFile(file, "w", RATE, 2, kind, format=name, compression_level=packing) as out:
-        for block in blocks:
-            out.write(block)
+    how = {"format": name, "subtype": kind, "compression_level": packing, "closefd": False}
+    try:  # by its descriptor: what goes wrong in a file of Python's, or is interrupted there, is lost in a callback
+        with soundfile.SoundFile(file.fileno(), "w", RATE, 2, **how) as out:
+            for block in blocks:
+                out.write(block)
+    except soundfile.LibsndfileError as error:
+        raise MusicgenError(f"cannot be written as .{form}; is the disk full? ({error.error_string})") from None
+    file.seek(0, 2)
 
 
 def packs() -> bool:
