@@ -3,7 +3,9 @@
 All is computed in double precision and rounded once, at the end: the same score is the same samples everywhere.
 """
 
-import tempfile
+import contextlib
+import io
+import signal
 import wave
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
@@ -103,14 +105,13 @@ def _bent(sound: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def encoded(blocks: Blocks, form: str, packing: float = GOOD) -> bytes:
     """Sound as the bytes of a file: see `write`."""
-    with tempfile.TemporaryFile() as file:
-        write(file, blocks, form, packing)
-        file.seek(0)
-        return file.read()
+    file = io.BytesIO()
+    write(file, blocks, form, packing)
+    return file.getvalue()
 
 
 def write(file: BinaryIO, blocks: Blocks, form: str, packing: float = GOOD) -> None:
-    """Sound into an empty file on disk, 16 bits a sample where nothing is lost.
+    """Sound as a file, 16 bits a sample where nothing is lost.
 
     form: one of FORMATS; packing: GOOD or SMALL. Raises MusicgenError where soundfile is missing, or cannot.
     """
@@ -125,14 +126,25 @@ def write(file: BinaryIO, blocks: Blocks, form: str, packing: float = GOOD) -> N
     import soundfile
 
     name, kind = SOUNDFILE[form]
-    how = {"format": name, "subtype": kind, "compression_level": packing, "closefd": False}
-    try:  # by its descriptor: what goes wrong in a file of Python's, or is interrupted there, is lost in a callback
-        with soundfile.SoundFile(file.fileno(), "w", RATE, 2, **how) as out:
-            for block in blocks:
-                out.write(block)
-    except soundfile.LibsndfileError as error:
-        raise MusicgenError(f"cannot be written as .{form}; is the disk full? ({error.error_string})") from None
-    file.seek(0, 2)
+    packed = io.BytesIO()  # not the file: what goes wrong in a callback of soundfile's is lost
+    with _uninterrupted():
+        out = soundfile.SoundFile(packed, "w", RATE, 2, kind, format=name, compression_level=packing)
+    for block in blocks:
+        with _uninterrupted():
+            out.write(block)
+    with _uninterrupted():
+        out.close()
+    file.write(packed.getbuffer())
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals wait until the block ends: one that came in a callback would be lost, too."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def packs() -> bool:
