@@ -12,11 +12,9 @@ BYTES = KEYS * 2 // 8  # of a packed step
 def encode(score: Score, bits: int = 2) -> NDArray[np.bool_]:
     """Draw a quantised score as a roll, bool (T, 88, 2) of start and continue, or with one bit (T, 88) of sounding."""
     roll = np.zeros((score.length, KEYS, 2), bool)
-    start, key = score.notes[:, START], score.notes[:, PITCH] - LOWEST
-    held = score.notes[:, END] - start - 1
-    first = np.cumsum(held) - held
-    steps = np.repeat(start + 1 - first, held) + np.arange(held.sum())  # start + 1 ... end - 1 of each note in turn
-    roll[steps, np.repeat(key, held), 1] = True
+    start, end, key = score.notes[:, START], score.notes[:, END], score.notes[:, PITCH] - LOWEST
+    for first, last, row in zip(start.tolist(), end.tolist(), key.tolist()):  # no memory but the roll's, for long notes
+        roll[first + 1 : last, row, 1] = True
     roll[start, key, 0] = True
     return roll if bits == 2 else sounding(roll)
 

@@ -13,14 +13,21 @@ import musicgen_cli
 
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
-    "errors", "score", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
+    "errors", "score", "smf", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
     "metrics", "features", "comparison", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
     "device", "memory", "tonality", "hearing", "dataset", "material",
     "models.chord", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",
     "losses", "particles", "sampling", "training", "checkpoint", "likelihood", "evaluation", "two_sample",
     "streams", "commands", "cli", "__main__",
 ]  # fmt: skip
-NOT_A_COMMAND = {"commands.options", "commands.inputs", "commands.watch", "commands.against", "commands.tables"}
+NOT_A_COMMAND = {
+    "commands.options",
+    "commands.inputs",
+    "commands.watch",
+    "commands.against",
+    "commands.tables",
+    "commands.workers",
+}
 
 
 def module(path: Path) -> str:

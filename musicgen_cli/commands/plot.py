@@ -37,7 +37,7 @@ def plot(
     """
     from musicgen_cli import corpus as corpora
     from musicgen_cli import drawing
-    from musicgen_cli.commands.inputs import kind, one_song
+    from musicgen_cli.commands.inputs import hear, kind, one_song
     from musicgen_cli.streams import check_target, naming, open_input, write_bytes
 
     write = {".svg": drawing.svg, ".png": drawing.png}.get(".svg" if output == PIPE else output.suffix.lower())
@@ -54,7 +54,7 @@ def plot(
             name = "" if file == PIPE else f"{file.name}: "
             picture = curves_plot(trained.history, f"{name}{trained.model}, {trained.loss}")
         elif what:
-            music = corpora.load(opened) if what == "corpus" else one_song(file, opened.read(), 4)
+            music = corpora.load(opened) if what == "corpus" else one_song(file, hear(file, opened), 4)
             picture = _roll(music, music.find(song), first, steps, quiet)
         else:
             raise MusicgenError("is neither a corpus, nor a checkpoint, nor a MIDI file")

@@ -13,6 +13,7 @@ from musicgen_cli.streams import PIPE, printable
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
     from musicgen_cli.corpus import Corpus
+    from musicgen_cli.smf import File
     from musicgen_cli.vocabulary import Vocabulary
 
 LISTED = 20  # songs or parts; --json has them all
@@ -40,7 +41,7 @@ def show(
     """
     from musicgen_cli import corpus as corpora
     from musicgen_cli import vocabulary
-    from musicgen_cli.commands.inputs import kind, one_song
+    from musicgen_cli.commands.inputs import hear, kind, one_song
     from musicgen_cli.streams import naming, open_input
     from musicgen_cli.streams import show as print_out
 
@@ -59,10 +60,10 @@ def show(
             facts = _corpus_facts(music)
             picture = _picture(music, music.find(song), steps, ascii_) if len(music) else []
         elif what == "midi":
-            data = opened.read()
-            facts = _midi_facts(data)
+            heard = hear(file, opened)
+            facts = _midi_facts(heard)
             try:
-                picture = _picture(one_song(file, data, 4), 0, steps, ascii_)
+                picture = _picture(one_song(file, heard, 4), 0, steps, ascii_)
             except MusicgenError as error:  # too long to be drawn
                 picture = [str(error)]
         else:
@@ -161,10 +162,10 @@ def _checkpoint_facts(saved: "Checkpoint") -> dict[str, Any]:
     }
 
 
-def _midi_facts(data: bytes) -> dict[str, Any]:
+def _midi_facts(file: "File") -> dict[str, Any]:
     from musicgen_cli import midi
 
-    score, _ = midi.read(data, drums=True)
+    score, _ = midi.merge(file, drums=True)
     parts = [
         {
             "number": i,
@@ -173,7 +174,7 @@ def _midi_facts(data: bytes) -> dict[str, Any]:
             "notes": len(part.notes),
             "drums": part.drums,
         }
-        for i, part in enumerate(midi.parse(data).parts, 1)
+        for i, part in enumerate(file.parts, 1)
     ]
     return {
         "kind": "MIDI file",
