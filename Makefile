@@ -19,6 +19,9 @@ test: $(VENV)/.dev  ## run the tests, the linter and the type checker
 test-slow: $(VENV)/.dev $(VENV)/.songs  ## run the slow tests
 	$(BIN)/python -m pytest -q -m slow
 
+torture: $(VENV)/.dev  ## run the long forms of the tests of damage
+	$(BIN)/python -m pytest -q -n auto -m torture tests/torture
+
 clean:  ## take away what was made, the environment too
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -33,5 +36,5 @@ $(VENV)/.dev $(VENV)/.songs: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRA)]'
 	touch $@
 
-.PHONY: help demo test test-slow clean
+.PHONY: help demo test test-slow torture clean
 .DEFAULT_GOAL := help

@@ -7,14 +7,20 @@ from musicgen_cli.score import END, KEYS, LOWEST, PITCH, START, Score
 
 NAME = "roll"
 BYTES = KEYS * 2 // 8  # of a packed step
+CHUNK = 1 << 18  # bits drawn at once
 
 
 def encode(score: Score, bits: int = 2) -> NDArray[np.bool_]:
     """Draw a quantised score as a roll, bool (T, 88, 2) of start and continue, or with one bit (T, 88) of sounding."""
     roll = np.zeros((score.length, KEYS, 2), bool)
-    start, end, key = score.notes[:, START], score.notes[:, END], score.notes[:, PITCH] - LOWEST
-    for first, last, row in zip(start.tolist(), end.tolist(), key.tolist()):  # no memory but the roll's, for long notes
-        roll[first + 1 : last, row, 1] = True
+    start, key = score.notes[:, START], score.notes[:, PITCH] - LOWEST
+    held = score.notes[:, END] - start - 1
+    ends = np.flatnonzero(np.diff(np.cumsum(held) // CHUNK)) + 1
+    for some in np.split(np.arange(len(start)), ends):
+        first = np.cumsum(held[some]) - held[some]
+        # start + 1 ... end - 1 of each note in turn
+        steps = np.repeat(start[some] + 1 - first, held[some]) + np.arange(held[some].sum())
+        roll[steps, np.repeat(key[some], held[some]), 1] = True
     roll[start, key, 0] = True
     return roll if bits == 2 else sounding(roll)
 

@@ -11,7 +11,7 @@ from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import DENOMINATORS, END, PITCH
 
 MAX_BYTES = 16 << 20  # of a file, unless somebody raises it
-MAX_TRACKS = 1 << 13  # of a file; parts too
+MAX_TRACKS = 1 << 12  # of a file; parts too
 MAX_NOTES = 1 << 18  # of a file; a long opera has half as many
 MAX_METAS = 1 << 17  # of a file: tempo changes, above all
 MAX_NAME = 256  # bytes of a track's name that are kept
