@@ -108,10 +108,11 @@ def encode(
     changed = 0
 
     def note(verdict: str, path: Path, cause: str) -> None:
-        if strict and verdict != "passed over":
+        events.append({"file": name_of(path), "verdict": verdict, "cause": cause})
+        if (strict and verdict != "passed over") or (alone and verdict == "skipped"):
+            write_report()
             raise MusicgenError(f"{name_of(path)}: {cause}")
         say(f"{verdict} {name_of(path)}: {cause}")
-        events.append({"file": name_of(path), "verdict": verdict, "cause": cause})
 
     def write_report() -> None:
         if report:
@@ -132,8 +133,6 @@ def encode(
                         raise MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))
                     music = representations.encode(score, form, grid, most)
             except MusicgenError as error:
-                if alone:
-                    raise
                 note("skipped", path, str(error).removeprefix(f"{name_of(path)}: "))
                 continue
             if damage:
