@@ -17,7 +17,7 @@ test: $(VENV)/.dev  ## run the tests, the linter and the type checker
 	$(BIN)/python -m pytest -q -n auto
 
 torture: $(VENV)/.dev  ## damaged files, full disks, killed processes: at length
-	TORTURE=1 $(BIN)/python -m pytest -q tests/torture
+	TORTURE=1 $(BIN)/python -m pytest -q -n auto tests/torture
 
 test-slow: $(VENV)/.dev $(VENV)/.songs  ## run the slow tests
 	$(BIN)/python -m pytest -q -m slow

@@ -19,10 +19,11 @@ from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import LOSSES, BinaryCrossEntropy, Loss
 from musicgen_cli.models import MODELS, SequenceModel
 from musicgen_cli.representations import FORMS, first
-from musicgen_cli.score import Score
+from musicgen_cli.score import MAX_GRID, MAX_STEPS, Score
 from musicgen_cli.vocabulary import SPECIALS, Vocabulary
 
 FORMAT, VERSION = "musicgen-checkpoint", 3
+MAX_LETTERS = 1 << 25  # of all words, each as long as the longest
 
 
 @dataclass
@@ -115,12 +116,17 @@ def save(checkpoint: Checkpoint, file: BinaryIO) -> None:
         raise MusicgenError(f"the checkpoint {error}: it is not saved") from None
     buffer = io.BytesIO()  # torch.save hides what goes wrong while writing
     torch.save({"format": FORMAT, "version": VERSION, "digest": digest, **values}, buffer)
+    try:
+        archive.check(buffer)
+    except ValueError:
+        raise MusicgenError("the checkpoint is larger than any that would be read again: it is not saved") from None
     file.write(buffer.getbuffer())
 
 
 def _own(value: Any) -> Any:
-    """The same values, each tensor with a dense storage of its own."""
+    """The same values, each tensor on the CPU, dense, with a storage of its own."""
     if isinstance(value, Tensor):
+        value = value.detach().cpu()
         alone = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
         return value if alone else value.clone(memory_format=torch.contiguous_format)
     if isinstance(value, dict):
@@ -149,6 +155,7 @@ def load(file: BinaryIO) -> Checkpoint:
         RuntimeError,
         pickle.UnpicklingError,
         ValueError,
+        ArithmeticError,
         LookupError,
         TypeError,
         AttributeError,
@@ -160,23 +167,33 @@ def load(file: BinaryIO) -> Checkpoint:
 
 
 def _check(checkpoint: Checkpoint) -> None:
-    """Refuse, by some exception, what could not be built, before it is built: sizes are compared on no device."""
+    """Refuse, by some exception, what could not be built or used, before it is built."""
     for name, hint in get_type_hints(Checkpoint).items():
         kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
         if not isinstance(getattr(checkpoint, name), tuple(get_origin(kind) or kind for kind in kinds)):
             raise ValueError
-    if checkpoint.model_arguments.get("layers", 1) > len(checkpoint.state_dict):
+    if not 1 <= checkpoint.model_arguments.get("layers", 1) <= len(checkpoint.state_dict):
         raise ValueError
-    with torch.device("meta"):
+    with torch.device("meta"):  # to know sizes, not to have them
         blank = MODELS[checkpoint.model].network(**checkpoint.model_arguments).state_dict()
     if {name: value.shape for name, value in blank.items()} != {n: v.shape for n, v in checkpoint.state_dict.items()}:
         raise ValueError
     checkpoint.build_loss()
     size, listed = checkpoint.model_arguments["size"], len(checkpoint.words)
     wanted = size if FORMS[checkpoint.form].name == words.NAME else 0
-    if len(checkpoint.rates) != size or (listed, len(checkpoint.counts)) != (wanted, wanted):
+    if (len(checkpoint.rates), listed, len(checkpoint.counts)) != (size, wanted, wanted):
         raise ValueError
-    if checkpoint.source < 0 or checkpoint.target < 1 or checkpoint.steps_per_quarter < 1:
+    longest = max(map(len, checkpoint.words), default=0)
+    bounds = [
+        (min(checkpoint.rates) >= 0 and max(checkpoint.rates) <= 1),
+        (wanted > 0) <= checkpoint.source <= MAX_STEPS,
+        1 <= checkpoint.target <= MAX_STEPS,
+        1 <= checkpoint.steps_per_quarter <= MAX_GRID,
+        0 < checkpoint.threshold < 1,
+        longest * listed <= MAX_LETTERS,
+        all(isinstance(value, int | float) for row in checkpoint.history for value in row.values()),
+    ]
+    if not all(bounds):
         raise ValueError
     Song(tempo=checkpoint.tempo, time_signature=checkpoint.time_signature).check()
     checkpoint.lasting(torch.device("cpu"))  # which names what is no word

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from musicgen_cli import representations, roll, words
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.representations import FORMS
-from musicgen_cli.score import DENOMINATORS, Score
+from musicgen_cli.score import DENOMINATORS, MAX_GRID, Score
 
 FORMAT, VERSION = "musicgen-corpus", 1
 MAX_HEADER = 4096  # bytes of a .npy header
-MAX_TEXT = 1 << 14  # bytes of what is known of a song
+MAX_TEXT, MAX_BRACKETS = 1 << 14, 32  # bytes of what is known of a song, and how many of them open something
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 CHUNK = 1 << 20  # rows looked at, or moved, at once
 LAST_CHARACTER = 0x10FFFF
@@ -197,7 +197,10 @@ def load(file: BinaryIO) -> Corpus:
     if file.tell() != size or text.nbytes > MAX_TEXT * (1 + offsets.size):
         raise MusicgenError("is no musicgen corpus, or a damaged one; `musicgen encode` makes one")
     try:
-        about = json.loads(text.item())
+        said: bytes = text.item()
+        if said.count(b"[") + said.count(b"{") > MAX_BRACKETS * (1 + offsets.size):  # a list takes many times its place
+            raise ValueError
+        about = json.loads(said)
         if about["format"] != FORMAT:
             raise ValueError
         if about["version"] > VERSION:
@@ -209,7 +212,7 @@ def load(file: BinaryIO) -> Corpus:
     ascending = offsets.dtype == np.int64 and offsets.ndim == 1 and not (offsets[1:] < offsets[:-1]).any()
     if not ascending or len(offsets) != len(songs) + 1 or offsets[0] != 0 or offsets[-1] != len(music):
         raise MusicgenError("is damaged: its songs do not add up to its music; encode it again")
-    if representation != _representation(music) or per_quarter < 1:
+    if representation != _representation(music) or not 1 <= per_quarter <= MAX_GRID:
         raise MusicgenError(
             f"is damaged: it says {representation!r} and holds {_representation(music)}; encode it again"
         )

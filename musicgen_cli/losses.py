@@ -61,6 +61,10 @@ class Focal(BinaryCrossEntropy):
     alpha: float = 0.75  # weight of a set bit; 1 - alpha of a clear one
     gamma: float = 2.0
 
+    def __post_init__(self) -> None:
+        if not (0 < self.alpha < 1 and self.gamma >= 0):
+            raise ValueError("alpha is a share between 0 and 1, gamma 0 or more")
+
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         q = logits.detach().sigmoid()
         wrong = q + target - 2 * q * target  # 1 - pt
@@ -89,6 +93,10 @@ class KeyCrossEntropy:
 
     exact = False
     together: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.together > 0:
+            raise ValueError("how many keys sound together is more than none")
 
     def outputs(self, size: int) -> int:
         return size + 1

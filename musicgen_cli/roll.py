@@ -7,6 +7,7 @@ from musicgen_cli.score import END, KEYS, LOWEST, PITCH, START, Score
 
 NAME = "roll"
 BYTES = KEYS * 2 // 8  # of a packed step
+CHUNK = 1 << 18  # bits drawn at once
 
 
 def encode(score: Score, bits: int = 2) -> NDArray[np.bool_]:
@@ -14,9 +15,12 @@ def encode(score: Score, bits: int = 2) -> NDArray[np.bool_]:
     roll = np.zeros((score.length, KEYS, 2), bool)
     start, key = score.notes[:, START], score.notes[:, PITCH] - LOWEST
     held = score.notes[:, END] - start - 1
-    first = np.cumsum(held) - held
-    steps = np.repeat(start + 1 - first, held) + np.arange(held.sum())  # start + 1 ... end - 1 of each note in turn
-    roll[steps, np.repeat(key, held), 1] = True
+    ends = np.flatnonzero(np.diff(np.cumsum(held) // CHUNK)) + 1
+    for some in np.split(np.arange(len(start)), ends):
+        first = np.cumsum(held[some]) - held[some]
+        # start + 1 ... end - 1 of each note in turn
+        steps = np.repeat(start[some] + 1 - first, held[some]) + np.arange(held[some].sum())
+        roll[steps, np.repeat(key[some], held[some]), 1] = True
     roll[start, key, 0] = True
     return roll if bits == 2 else sounding(roll)
 

@@ -59,6 +59,7 @@ def drawer(
     likeliest that together have `top_p` of it (Holtzman et al. 2020). A chord is spelled by such choices, but of them
     the temperature sharpens only which note begins.
     At temperature 0 it is `best`. What could not be played after the step before it is never drawn.
+    How likely what is given was is said of the whole choice, before `top_k` and `top_p` cut it.
     """
     if isinstance(loss, BinaryCrossEntropy):
         return _toss(loss, generators, threshold, temperature)
@@ -79,13 +80,25 @@ def _toss(loss: BinaryCrossEntropy, generators: Sequence[torch.Generator], value
             odds = (loss.log_odds(logits.float()) - fair) / temperature
             coins = [torch.rand(odds.shape[1:], generator=own, device=own.device) for own in generators]
             step = (torch.stack(coins).to(odds.device) < odds.sigmoid()).float()
-            if given:
-                likely = (F.logsigmoid(odds) * given.must + F.logsigmoid(-odds) * ~(given.must | given.may)).sum(-1)
         if given:
             step = torch.where(given.must, 1.0, step * given.may)
-        return playable(step, before), likely
+        step = playable(step, before)
+        if given and temperature:
+            clear = _has_to_be_clear(given, step, before)
+            likely = (F.logsigmoid(odds) * given.must + F.logsigmoid(-odds) * clear).sum(-1)
+        return step, likely
 
     return draw
+
+
+def _has_to_be_clear(given: Given, step: Tensor, before: Tensor) -> Tensor:
+    """Which bits, bool (B, size), had to come up clear for what is given: not those that would not have been played."""
+    clear = ~(given.must | given.may).expand(len(step), -1)
+    if step.shape[-1] == KEYS:
+        return clear
+    starts, continues = clear.view(-1, KEYS, 2).unbind(2)
+    would_sound = sounding(before) & (step.view(-1, KEYS, 2)[..., 0] == 0)
+    return torch.stack([starts, continues & would_sound], 2).flatten(1)
 
 
 def likeliest(scores: Tensor, songs: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from musicgen_cli.errors import MusicgenError
 
 LOWEST, KEYS = 21, 88  # the piano: A0, MIDI pitch 21, to C8, MIDI pitch 108
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)  # of time signatures
+MAX_GRID = 960  # steps per quarter note, as fine as MIDI usually is
 MAX_STEPS = 1 << 17  # nine hours of sixteenths at 60 quarter notes a minute
 START, END, PITCH = 0, 1, 2  # the columns of Score.notes
 

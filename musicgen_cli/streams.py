@@ -1,6 +1,7 @@
 """Where commands read and write: a path, or `-` for the pipe. Data goes to stdout, talk to stderr."""
 
 import contextlib
+import errno
 import fcntl
 import io
 import json
@@ -132,7 +133,7 @@ def check_target(path: Path, *inputs: Path) -> None:
             raise MusicgenError("binary data is not written to a terminal: use -o FILE, or pipe it on")
     elif path.is_dir():
         raise MusicgenError(f"{path} is a folder; name a file")
-    elif not Path(os.path.realpath(path)).parent.is_dir():
+    elif not _special(path) and not Path(os.path.realpath(path)).parent.is_dir():
         raise MusicgenError(f"{path.parent}: no such folder; make it first")
 
 
@@ -157,8 +158,8 @@ def output(path: Path) -> Iterator[BinaryIO]:
     check_target(path)
     target = None if path == PIPE else Path(os.path.realpath(path))
     try:
-        if target is None or _special(target):
-            yield from _copied_at_the_end(sys.stdout.fileno() if target is None else target)
+        if target is None or _special(path):
+            yield from _copied_at_the_end(sys.stdout.fileno() if target is None else path)
         else:
             yield from _renamed_at_the_end(target)
     except BrokenPipeError:
@@ -180,7 +181,7 @@ def _copied_at_the_end(target: int | Path) -> Iterator[BinaryIO]:
 
 
 def _renamed_at_the_end(target: Path) -> Iterator[BinaryIO]:
-    temporary = target.with_name(f"{TEMPORARY}{target.name[:200]}")
+    temporary = _beside(target)
     try:
         with claimed(temporary) as descriptor, open(descriptor, "w+b", closefd=False) as file:
             if target.exists():
@@ -198,8 +199,9 @@ def _renamed_at_the_end(target: Path) -> Iterator[BinaryIO]:
         finally:
             os.close(folder)
     except OSError as error:
-        said = error.strerror or error
-        raise MusicgenError(f"{target}: is written, but the disk does not confirm it: {said}") from None
+        if error.errno not in (errno.EINVAL, errno.EACCES):  # where folders cannot be confirmed, or not by us
+            said = error.strerror or error
+            raise MusicgenError(f"{target}: is written, but the disk does not confirm it: {said}") from None
 
 
 class Claimed(Exception):
@@ -209,16 +211,24 @@ class Claimed(Exception):
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Long work on `path` that no other process may do meanwhile; raises MusicgenError that says which one does."""
-    target = Path(os.path.realpath(path))
+    if _special(path):
+        yield
+        return
     try:
-        with claimed(target.with_name(f"{TEMPORARY}{target.name[:200]}.lock")) as descriptor:
+        with claimed(_beside(Path(os.path.realpath(path)), ".lock")) as descriptor:
             try:
-                os.write(descriptor, str(os.getpid()).encode())
+                os.write(descriptor, f"process {os.getpid()}".encode())
             except OSError as error:
                 raise MusicgenError(f"{path}: {error.strerror}; nothing written") from None
             yield
     except Claimed as error:
-        raise MusicgenError(f"{path}: process {error} is at work on it; wait for it, or name another -o") from None
+        who = str(error) or "another process"
+        raise MusicgenError(f"{path}: {who} is at work on it; wait for it, or name another -o") from None
+
+
+def _beside(target: Path, suffix: str = "") -> Path:
+    """Where to write what will be at `target`, or a lock of it: names have 255 bytes at most."""
+    return target.with_name(TEMPORARY + os.fsdecode(os.fsencode(target.name)[:200]) + suffix)
 
 
 @contextlib.contextmanager
@@ -251,7 +261,7 @@ def _claim(path: Path) -> int:
 
 def _sweep(path: Path) -> None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:  # its owner is done
         return
     try:
@@ -267,10 +277,8 @@ def _lock(descriptor: int) -> bool:
     """Whether nobody else has the file; where the file system knows no locks, nobody is taken to have it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
     return True
 
 

@@ -25,7 +25,7 @@ DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done ->
     "linear": lambda done: 1 - done,
     "quadratic": lambda done: (1 - done) ** 2,
 }
-MOST_FAILING = 10  # batches in a row that are passed over
+MOST_FAILING = 10  # batches in a row, whose loss is not finite, that end a training
 AT_ONCE, CELLS = 64, 1 << 14  # windows, and their steps, that are scored at once
 SHUFFLE, NOISE, SHIFT = range(3)  # what is drawn from a seed, each from generators of its own
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -177,14 +177,19 @@ class Training:
                 return (step + 1) / (rise + 1)
             return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / (total - rise + 1))
 
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, schedule)
-        self.step = 0  # batches learned from, over all epochs
+        self.schedule, self.peak = schedule, learning_rate
+        self.step = 0  # batches, over all epochs
         self.seconds = 0.0
         self.skipped = self.failing = 0  # batches whose loss was not finite, of all and of the latest
         self.scores = Scores()  # of the epoch begun
         self.best = math.inf
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next batch."""
+        return self.peak * self.schedule(self.step)
 
     @property
     def epoch(self) -> int:
@@ -241,17 +246,17 @@ class Training:
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
         finite = bool(torch.isfinite(loss + norm))
         self.failing = 0 if finite else self.failing + 1
-        if self.failing > MOST_FAILING:
+        if self.failing >= MOST_FAILING:
             raise MusicgenError("the training diverged (its loss is not finite); try a lower --learning-rate")
-        if finite:
-            self.optimizer.step()
-        self.scheduler.step()
         self.step += 1
         if not finite:
             self.skipped += 1
             return
+        self.optimizer.step()
         with torch.no_grad():  # to spell chords takes as long as to learn them: validation has to do
             chosen = None if isinstance(answer, Chords) else best(self.loss, answer)
         self.scores.add(nats.detach(), chosen, target, real)
@@ -264,9 +269,8 @@ class Training:
         if best:
             self.best, self.best_epoch = score, self.epoch
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
-        rate = self.optimizer.param_groups[0]["lr"]
         done, self.scores = self.scores, Scores()
-        return Epoch(self.epoch, done, valid, forcing, rate, self.seconds, best)
+        return Epoch(self.epoch, done, valid, forcing, self.learning_rate, self.seconds, best)
 
     def fit_threshold(self, songs: int = 8, steps: int = 256) -> float:
         """The threshold at which the best weights, running free from nothing, play as densely as the training songs.
@@ -293,7 +297,7 @@ class Training:
             "seconds": self.seconds,
             "skipped": [self.skipped, self.failing],
             "scores": [self.scores.nats, self.scores.steps, *vars(self.scores.counts).values()],
-            "best": self.best,
+            "best": self.best if self.best_epoch else None,
             "best_epoch": self.best_epoch,
         }
 
@@ -301,10 +305,11 @@ class Training:
         """Go on from what `state` returned."""
         self.model.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.last_epoch = self.step = state["step"]
+        self.step = state["step"]
         self.seconds = state["seconds"]
         self.skipped, self.failing = state["skipped"]
         nats, steps, *counts = state["scores"]
         self.scores = Scores(nats, steps, Counts(*counts))
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.best = math.inf if state["best"] is None else state["best"]
+        self.best_epoch = state["best_epoch"]
         self.best_weights = best_weights if self.best_epoch else {}  # before an epoch is done there is none

@@ -20,11 +20,12 @@ PITCHES = {name: pitch for pitch, name in NAMES.items()}
 CLASSES = {str(pitch_class): pitch_class for pitch_class in range(12)}
 OCTAVE = 60  # a pitch class is played from C4 up
 WORD = re.compile("([^:]+)(?::([1-9][0-9]{0,5}))?")  # a chord and, after a colon, its steps
+MAX_BYTES = 1 << 25  # of a song's words
 HALF = KEYS // 2  # of the keys, as bits of an integer that NumPy can hold
 
 
 def encode(score: Score, plain: bool = False) -> NDArray[np.str_]:
-    """Write a quantised score as words, <U (N,).
+    """Write a quantised score as words, <U (N,); raises MusicgenError where they take too much memory.
 
     A chord lasts as long as its longest note, or until the next is struck; what is silent then is one rest. So the
     lengths add up to the score's. The plain form has a word for each step on which something is struck.
@@ -45,6 +46,9 @@ def encode(score: Score, plain: bool = False) -> NDArray[np.str_]:
     rows = rows[rows.any(1)]
     distinct, inverse = np.unique(rows.view("V24").ravel(), return_inverse=True)  # each row as one thing
     spelt = [_spell(low | high << HALF, steps) for low, high, steps in distinct.view(np.int64).reshape(-1, 3).tolist()]
+    size = 4 * max(map(len, spelt), default=0) * len(inverse)  # NumPy gives each word the room of the longest
+    if size > MAX_BYTES:
+        raise MusicgenError(f"takes {size >> 20} MiB as words, for each has the room of its longest chord; take rolls")
     return np.array(spelt, np.str_)[inverse]
 
 

@@ -13,7 +13,7 @@ import musicgen_cli
 
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
-    "errors", "score", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
+    "errors", "score", "smf", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
     "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
     "histograms_plot", "piano", "sound", "soundfont", "page", "quiz_score", "quiz", "quiz_page",
     "device", "memory", "tonality", "hearing", "dataset", "material",
@@ -21,7 +21,14 @@ ORDER = [
     "losses", "particles", "sampling", "training", "archive", "checkpoint", "likelihood", "evaluation", "two_sample",
     "streams", "commands", "cli", "__main__",
 ]  # fmt: skip
-NOT_A_COMMAND = {"commands.options", "commands.inputs", "commands.watch", "commands.against", "commands.tables"}
+NOT_A_COMMAND = {
+    "commands.options",
+    "commands.inputs",
+    "commands.watch",
+    "commands.against",
+    "commands.tables",
+    "commands.workers",
+}
 
 
 def module(path: Path) -> str:

@@ -93,6 +93,71 @@ def test_of_coins_what_was_given_is_as_likely_as_its_bits():
     )
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_of_two_bits_what_is_given_is_as_likely_as_free_draws_hold_it(seed):
+    noise, count = torch.Generator().manual_seed(seed), 20_000
+    odds = torch.full((176,), -30.0)
+    odds[80:88] = torch.randn(8, generator=noise) * 1.5
+    before, must = torch.zeros(1, 176), torch.zeros(1, 176, dtype=torch.bool)
+    before[0, 80], before[0, 83] = 1, 1  # the first two of four keys sound
+    must[0, 80 if seed else 81] = True  # the first is struck again, or goes on
+    may = torch.ones(1, 176, dtype=torch.bool)
+    may[0, 80:82], may[0, 83], may[0, 84:86] = False, False, False  # its own bits; not on with the second; no third
+    free, _ = drawer(BinaryCrossEntropy(), coins(count), temperature=1.0)(
+        odds.expand(count, -1), before.expand(count, -1)
+    )
+    holds = ((free[:, :] >= must) & (free <= (must | may))).all(1).float().mean()
+    kept, likely = drawer(BinaryCrossEntropy(), coins(count), temperature=1.0)(
+        odds.expand(count, -1), before.expand(count, -1), Given(must, may)
+    )
+    assert ((kept >= must) & (kept <= (must | may))).all()
+    torch.testing.assert_close(likely.exp().mean(), holds, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["poly", "next"])
+def test_tries_that_read_again_read_what_they_played(name):
+    """Each kept song is what its model, fed that very song, would be given: nothing of another try is mixed in."""
+    torch.manual_seed(1)
+    network = MODELS[name].network(SIZE, SIZE + 1, hidden=8, dense=6, layers=1, chords=True, memory=True).eval()
+    for part in network.parameters():
+        torch.nn.init.normal_(part, std=0.8)
+    network.head.above.weight.data[SIZE] = 0
+    must, may = torch.zeros(1, 14, SIZE, dtype=torch.bool), torch.ones(1, 14, SIZE, dtype=torch.bool)
+    must[0, 3::2, 1] = True
+    rows = coins(4)
+    draw, told = drawer(Chord(), [coin for coin in rows for _ in range(8)], temperature=1.0), []
+
+    def listen(answer, before, given):
+        step, likely = draw(answer, before, given)
+        told.append((answer.nats(step), step))
+        return step, likely
+
+    class Traced(Particles):
+        def resample(self, likely):
+            rows = super().resample(likely)
+            for i, parts in enumerate(told if rows is not None else []):
+                told[i] = tuple(part[rows] for part in parts)
+            return rows
+
+        def choose(self):
+            rows = super().choose()
+            told[:] = [tuple(part[rows] for part in parts) for parts in told]
+            return rows
+
+    nothing = torch.zeros(32, 0, SIZE)
+    made = generate(network, nothing, 14, 6, 4, listen, given=Given(must, may), particles=Traced(8, rows))
+    assert torch.equal(torch.stack([step for _, step in told], 1).byte(), made)
+    again = []
+
+    def follow(answer, before, given):
+        step = made[:, len(again)].float()
+        again.append(answer.nats(step))
+        return step, torch.zeros(4)
+
+    generate(network, nothing[:4], 14, 6, 4, follow)
+    torch.testing.assert_close(torch.stack([nats for nats, _ in told]), torch.stack(again))
+
+
 def pad(bits, value=False):
     return torch.nn.functional.pad(bits, (0, 84), value=value)
 

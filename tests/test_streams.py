@@ -1,5 +1,6 @@
 """Real files and real pipes: what goes wrong there ends as one line, and nothing is left half written."""
 
+import errno
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.streams import TEMPORARY, output, printable, write_bytes
+from musicgen_cli.streams import TEMPORARY, alone, output, printable, write_bytes
 from tests.tunes import ENVIRONMENT, complaint, musicgen, shell, talk, write_song, write_songs
 
 OLD, NEW = b"what was there before", b"what is there now"
@@ -103,6 +104,47 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert target.read_bytes() == NEW
     assert names(tmp_path / "folder") == {"target"}
+
+
+def test_what_a_killed_run_left_is_taken_away(tmp_path: Path) -> None:
+    left = tmp_path / f"{TEMPORARY}out"
+    left.write_bytes(b"half")
+    write_bytes(tmp_path / "out", NEW)
+    assert names(tmp_path) == {"out"}
+    assert (tmp_path / "out").read_bytes() == NEW
+
+
+def test_of_two_who_write_one_file_the_second_is_refused(tmp_path: Path) -> None:
+    with output(tmp_path / "out") as file:
+        file.write(OLD)
+        with pytest.raises(MusicgenError, match="another musicgen is writing it"):
+            write_bytes(tmp_path / "out", NEW)
+    assert (tmp_path / "out").read_bytes() == OLD
+    assert names(tmp_path) == {"out"}
+
+
+def test_a_file_system_that_fails_to_lock_lets_nobody_in_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    (tmp_path / f"{TEMPORARY}out").write_bytes(b"of another process")
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(MusicgenError):
+        write_bytes(tmp_path / "out", NEW)
+    assert (tmp_path / f"{TEMPORARY}out").read_bytes() == b"of another process"
+
+
+def test_a_name_of_letters_of_three_bytes_is_written(tmp_path: Path) -> None:
+    with alone(tmp_path / ("音" * 80 + ".pt")):
+        write_bytes(tmp_path / ("音" * 80 + ".pt"), NEW)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [NEW]
+
+
+def test_devices_and_process_substitutions_are_not_locked_and_are_written(folder: Path) -> None:
+    with alone(Path("/dev/null")), alone(Path("/dev/null")):
+        pass
+    talk(shell("musicgen encode songs -o >(cat > through.npy)", folder))
+    assert (folder / "through.npy").read_bytes() == (folder / "rolls.npy").read_bytes()
 
 
 def test_a_device_is_written_and_not_replaced() -> None:
@@ -249,9 +291,9 @@ def test_data_goes_to_stdout_and_talk_to_stderr_unless_quiet(folder: Path) -> No
 
 def test_a_killed_command_leaves_nothing_behind(folder: Path) -> None:
     (folder / "old").write_bytes(OLD)
+    os.mkfifo(folder / "never.mid")  # nobody writes to it: the command waits
     before = names(folder)
-    os.mkfifo(folder / "songs" / "never.mid")  # nobody writes to it: the command waits
-    line = ["musicgen", "encode", "songs", "-o", "old"]
+    line = ["musicgen", "encode", "songs", "never.mid", "-o", "old"]
     for end, code in ((subprocess.Popen.terminate, 143), (lambda process: process.send_signal(2), 130)):
         with subprocess.Popen(line, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE) as process:
             while not any(name.startswith(TEMPORARY) for name in names(folder)):

@@ -95,6 +95,15 @@ def test_each_piece_of_the_state_is_needed_to_resume(piece):
         assert_same(outcome(second, begun + epochs_of(second)), expected)
 
 
+def test_a_state_that_lacks_a_piece_is_refused():
+    run = a_training()
+    epochs_of(run, lambda: run.step >= 4)
+    state = run.state()
+    for piece in state:
+        with pytest.raises(LookupError):
+            a_training().restore({name: value for name, value in state.items() if name != piece}, run.best_weights)
+
+
 def batches(run, monkeypatch):
     """What each batch of a training hears: (source, target, forced, dropout)."""
     heard = []
@@ -263,6 +272,20 @@ def test_a_batch_whose_loss_is_not_finite_is_skipped_and_counted(monkeypatch):
     again = a_training()
     again.restore(run.state() | {"skipped": [3, 2]}, run.best_weights)
     assert (again.skipped, again.failing) == (3, 2)
+
+
+def test_ten_batches_in_a_row_that_are_not_finite_end_a_training(monkeypatch):
+    def break_first(model, loss, source, target, forced=None, dropout=None):
+        answer = teach(model, loss, source, target, forced, dropout)
+        return answer * torch.nan if dropout is not None and run.step < broken else answer
+
+    monkeypatch.setattr("musicgen_cli.training.teach", break_first)
+    broken, run = 9, a_training()
+    epochs_of(run)
+    assert (run.skipped, run.finished) == (9, True)
+    broken, run = 10, a_training()
+    with pytest.raises(MusicgenError, match="learning-rate"):
+        epochs_of(run)
 
 
 MELODY = [note for note in TUNE if note[2] > 50]  # what can be played one key at a time

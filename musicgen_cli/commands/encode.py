@@ -1,12 +1,15 @@
+import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from musicgen_cli.commands.options import Output, Quiet
-from musicgen_cli.commands.watch import progress
 from musicgen_cli.streams import PIPE
+
+OFF = "notes off the 88 keys left out"
 
 
 def encode(
@@ -46,12 +49,19 @@ def encode(
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Skip songs that last longer; default: 131072, nine hours at 60.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
+    max_mib: Annotated[int, typer.Option(min=1, help="Skip files that are larger than so many MiB.")] = 16,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that read files; the corpus is the same.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read whole.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write what was skipped, damaged or passed over, and why, as JSON lines to this file."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Turn MIDI files into one corpus, of piano rolls or of words.
 
-    All parts of a file sound together; what is left out is counted on stderr. A file that cannot be read is skipped.
+    All parts of a file sound together; what is left out is counted on stderr. A file that cannot be read is skipped, of
+    one that breaks off what comes before is kept, and one that is named twice is read once.
 
     \b
     Examples:
@@ -61,11 +71,13 @@ def encode(
       find . -name '*.mid' -print0 | musicgen encode --files-from - -o rolls.npy
     """
     from musicgen_cli import midi, representations, roll, words
-    from musicgen_cli.commands.inputs import listed, midi_files, song_name
+    from musicgen_cli.commands.inputs import listed, midi_files, read_song, song_name
+    from musicgen_cli.commands.watch import progress
+    from musicgen_cli.commands.workers import results
     from musicgen_cli.corpus import Song, Writer
     from musicgen_cli.errors import MusicgenError
     from musicgen_cli.score import MAX_STEPS, on_keyboard, quantise
-    from musicgen_cli.streams import check_target, counted, naming, read_bytes, refuse_suffix, say
+    from musicgen_cli.streams import check_target, counted, name_of, naming, refuse_suffix, say, write_bytes
     from musicgen_cli.streams import output as open_output
 
     if packed and bits == 1:
@@ -81,48 +93,67 @@ def encode(
         raise typer.BadParameter("name MIDI files or folders, or --files-from a list.")
     if [*paths, files_from].count(PIPE) > 1:
         raise typer.BadParameter("standard input can be read once only.")
-    import symusic  # noqa: F401  a signal that comes while its extension loads ends the process, with no clean-up
-
-    strict = strict or (len(paths) == 1 and not paths[0].is_dir())
+    if report == output:
+        raise typer.BadParameter("--report needs a file of its own.")
+    alone = len(paths) == 1 and not paths[0].is_dir()
 
     form = "plain words" if plain else "words" if as_ == "words" else "sounding keys" if bits == 1 else "rolls"
     grid = steps_per_quarter or (2 if plain else 4)
     most = max_steps or MAX_STEPS
-    check_target(output, *paths, *([files_from] if files_from else []))
+    for target in [output, *([report] if report else [])]:
+        check_target(target, *paths, *([files_from] if files_from else []))
     refuse_suffix(output, ".pt", *midi.SUFFIXES)
-    left_out: Counter[str] = Counter()
-    skipped = changed = 0
+    events = list[dict[str, str]]()
+    befell: Counter[str] = Counter()
+    changed = 0
+
+    def note(verdict: str, path: Path, cause: str) -> None:
+        events.append({"file": name_of(path), "verdict": verdict, "cause": cause})
+        if (strict and verdict != "passed over") or (alone and verdict == "skipped"):
+            write_report()
+            raise MusicgenError(f"{name_of(path)}: {cause}")
+        say(f"{verdict} {name_of(path)}: {cause}")
+
+    def write_report() -> None:
+        if report:
+            write_bytes(report, b"".join(json.dumps(event).encode() + b"\n" for event in events))
+
+    read = partial(read_song, limit=max_mib << 20, drums=drums, tracks=track or (), programs=program or ())
     with open_output(output) as file:
         writer = Writer(file, grid)
-        for path in progress(list(midi_files(paths)), "encode", quiet):
+        found = list(midi_files(paths, note))
+        piped = jobs > 1 and any(path == PIPE or path.is_fifo() for path in found)  # open in this process alone
+        for path, result in results(read, progress(found, "encode", quiet), 1 if piped else jobs):
             try:
-                data = read_bytes(path, limit=midi.MAX_BYTES)
+                score, dropped, damage = result()
                 with naming(path):
-                    score, dropped = midi.read(data, drums=drums, tracks=track or (), programs=program or ())
-                    dropped["notes off the 88 keys"] = int((~on_keyboard(score)).sum())
-                    if dropped["notes off the 88 keys"] == len(score.notes):
-                        reasons = ", ".join(f"{n} {what} left out" for what, n in (+dropped).items())
+                    dropped[OFF] = int((~on_keyboard(score)).sum())
+                    if dropped[OFF] == len(score.notes):
+                        reasons = ", ".join(f"{n} {what}" for what, n in (+dropped).items())
                         raise MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))
                     music = representations.encode(score, form, grid, most)
             except MusicgenError as error:
-                if strict:
-                    raise
-                say(f"skipped {error}")
-                skipped += 1
+                note("skipped", path, str(error).removeprefix(f"{name_of(path)}: "))
                 continue
-            left_out += dropped
+            if damage:
+                note("damaged", path, f"{damage}; what comes before is kept")
+            befell += dropped
             if form == "words":
                 played = words.decode(music, grid).notes
                 changed += int((played != quantise(score, grid, most).notes).any(1).sum())
             writer.add(Song(song_name(path), score.tempo, score.time_signature), roll.pack(music) if packed else music)
         if not writer.songs:
+            write_report()
+            skipped = sum(event["verdict"] == "skipped" for event in events)
             raise MusicgenError(
                 f"none of {counted(skipped, 'file')} could be encoded" if skipped else "no MIDI files found there"
             )
         writer.finish()
+    write_report()
 
-    lost = [f"{n} {what} left out" for what, n in (+left_out).items()]
-    counts = [f"{counted(skipped, 'file')} skipped"] if skipped else []
+    verdicts = Counter(event["verdict"] for event in events)
+    counts = [f"{counted(n, 'file')} {verdict}" for verdict, n in verdicts.items()]
+    lost = [f"{n} {what}" for what, n in (+befell).items()]
     held = [f"{counted(changed, 'note')} cut or drawn out to the length of their chord"] if changed else []
     rows = counted(writer.offsets[-1], "step" if as_ == "rolls" else "word")
     made = f"encoded {counted(len(writer.songs), 'song')}, {rows}"

@@ -1,18 +1,22 @@
 """Finding and loading what commands are given."""
 
 import os
-from collections.abc import Iterator
+import stat
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from musicgen_cli import corpus as corpora
-from musicgen_cli import midi, representations, vocabulary
+from musicgen_cli import midi, representations, smf, vocabulary
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.streams import PIPE, naming, open_input, read_bytes
+from musicgen_cli.score import Score
+from musicgen_cli.streams import PIPE, name_of, naming, open_input, read_bytes, say
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
 
+MAX_CHECKPOINT = 4 << 30  # bytes that are read from a pipe
 OPTIONS = {
     "rolls": "--as rolls ",
     "sounding keys": "--bits 1 ",
@@ -21,14 +25,53 @@ OPTIONS = {
 }
 
 
-def midi_files(paths: list[Path]) -> Iterator[Path]:
-    """The paths, folders replaced by the MIDI files in them at any depth, in the order of their bytes."""
-    for path in paths:
-        if path.is_dir():
-            found = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-            yield from sorted((file for file in found if file.suffix.lower() in midi.SUFFIXES), key=os.fsencode)
-        else:
+def midi_files(paths: list[Path], note: Callable[[str, Path, str], None]) -> Iterator[Path]:
+    """The paths, each file once; folders replaced by the MIDI files in them at any depth, in the order of their bytes.
+
+    note: is told what is not read: a verdict, "skipped" or "passed over", the path and the cause
+    """
+    known: dict[tuple[int, int], Path] = {}
+    for given in paths:
+        folder = given != PIPE and given.is_dir()
+        for path in _midi_in(given, note) if folder else [given]:
+            try:
+                facts = None if path == PIPE else path.stat()
+            except OSError:
+                facts = None  # whoever reads it will say so
+            if facts and stat.S_ISREG(facts.st_mode):
+                first = known.setdefault((facts.st_dev, facts.st_ino), path)
+                if first is not path:
+                    note("passed over", path, f"the same file as {first}")
+                    continue
+            elif facts and folder:
+                note("skipped", path, "neither a file nor a folder")
+                continue
             yield path
+
+
+def _midi_in(folder: Path, note: Callable[[str, Path, str], None]) -> list[Path]:
+    found = []
+    for here, folders, names in os.walk(folder, onerror=lambda error: note("skipped", *_cause(error))):
+        folders.sort(key=os.fsencode)
+        found += [path for path in (Path(here, name) for name in names) if path.suffix.lower() in midi.SUFFIXES]
+        for link in (Path(here, name) for name in folders):
+            if link.is_symlink():  # which may lead in a circle
+                note("passed over", link, "a link to a folder is not followed; name it as well")
+    return sorted(found, key=os.fsencode)
+
+
+def _cause(error: OSError) -> tuple[Path, str]:
+    return Path(error.filename), error.strerror or str(error)
+
+
+def read_song(
+    path: Path, *, limit: int, drums: bool, tracks: Collection[str], programs: Collection[int]
+) -> tuple[Score, Counter[str], str]:
+    """The score of a MIDI file of at most `limit` bytes, what befell how many notes, and its damage."""
+    data = read_bytes(path, limit=limit)
+    with naming(path):
+        file = smf.parse(data)
+        return *midi.merge(file, drums=drums, tracks=tracks, programs=programs), file.damage
 
 
 def listed(path: Path) -> list[Path]:
@@ -52,7 +95,7 @@ def load_vocabulary(path: Path) -> vocabulary.Vocabulary:
 def load_checkpoint(path: Path) -> "Checkpoint":
     from musicgen_cli import checkpoint
 
-    with open_input(path, "musicgen train") as file, naming(path):
+    with open_input(path, "musicgen train", MAX_CHECKPOINT) as file, naming(path):
         return checkpoint.load(file)
 
 
@@ -94,10 +137,23 @@ def song_name(path: Path) -> str:
 def music_in(path: Path, steps_per_quarter: int = 4, form: str = "rolls") -> corpora.Corpus:
     """The corpus at `path`, or the MIDI file there as a corpus of one song in this form."""
     with open_input(path) as file, naming(path):
-        return corpora.load(file) if kind(file) == "corpus" else one_song(path, file.read(), steps_per_quarter, form)
+        if kind(file) == "corpus":
+            return corpora.load(file)
+        return one_song(path, hear(path, file), steps_per_quarter, form)
 
 
-def one_song(path: Path, data: bytes, steps_per_quarter: int, form: str = "rolls") -> corpora.Corpus:
-    score, _ = midi.read(data)
+def one_song(path: Path, file: smf.File, steps_per_quarter: int, form: str = "rolls") -> corpora.Corpus:
+    score, _ = midi.merge(file)
     song = corpora.Song(song_name(path), score.tempo, score.time_signature)
     return corpora.gather([(song, representations.encode(score, form, steps_per_quarter))], steps_per_quarter)
+
+
+def hear(path: Path, file: BinaryIO) -> smf.File:
+    """The MIDI file that is open, unless it is too large; its damage is told."""
+    data = file.read(smf.MAX_BYTES + 1)
+    if len(data) > smf.MAX_BYTES:
+        raise MusicgenError(f"larger than {smf.MAX_BYTES >> 20} MiB")
+    parsed = smf.parse(data)
+    if parsed.damage:
+        say(f"{name_of(path)}: {parsed.damage}; what comes before is used")
+    return parsed

@@ -46,7 +46,7 @@ def plot(
         raise typer.BadParameter("standard input can be read once only.")
     from musicgen_cli import corpus as corpora
     from musicgen_cli import drawing
-    from musicgen_cli.commands.inputs import kind, load_corpus, one_song
+    from musicgen_cli.commands.inputs import hear, kind, load_corpus, one_song
     from musicgen_cli.histograms_plot import histograms_plot
     from musicgen_cli.streams import check_target, naming, open_input, write_bytes
 
@@ -67,7 +67,7 @@ def plot(
             name = "" if file == PIPE else f"{file.name}: "
             picture = curves_plot(trained.history, f"{name}{trained.model}, {trained.loss}")
         elif what:
-            music = corpora.load(opened) if what == "corpus" else one_song(file, opened.read(), 4)
+            music = corpora.load(opened) if what == "corpus" else one_song(file, hear(file, opened), 4)
             if real and against:
                 names = ("standard input" if path == PIPE else path.name for path in (file, against))
                 picture = histograms_plot(music, real, " beside ".join(names))

@@ -110,22 +110,24 @@ def _make(human: Path, machine: Path, output: Path, settings: dict[str, Any], qu
 
 def _songs(path: Path) -> list["Piece"]:
     """All songs of a corpus, or of the MIDI files in a folder; files that cannot be read are skipped and named."""
-    from musicgen_cli import midi
-    from musicgen_cli.commands.inputs import load_corpus, midi_files
+    from musicgen_cli import smf
+    from musicgen_cli.commands.inputs import load_corpus, midi_files, read_song
     from musicgen_cli.quiz import Piece
-    from musicgen_cli.streams import naming, read_bytes, say
+    from musicgen_cli.streams import say
 
     if not path.is_dir():
         music = load_corpus(path)
         return [Piece(f"{path}: {song.name}", music.score(i)) for i, song in enumerate(music.songs)]
     songs = []
-    for file in midi_files([path]):
+    for file in midi_files([path], lambda verdict, file, cause: say(f"{verdict} {file}: {cause}")):
         try:
-            data = read_bytes(file, limit=midi.MAX_BYTES)
-            with naming(file):
-                songs.append(Piece(str(file), midi.read(data)[0]))
+            score, _, damage = read_song(file, limit=smf.MAX_BYTES, drums=False, tracks=(), programs=())
         except MusicgenError as error:
             say(f"skipped {error}")
+            continue
+        if damage:
+            say(f"damaged {file}: {damage}; what comes before is kept")
+        songs.append(Piece(str(file), score))
     if not songs:
         raise MusicgenError(f"{path}: no MIDI files in it that can be read")
     return songs

@@ -114,6 +114,8 @@ def sample(
         raise typer.BadParameter("--song goes with --prime, --melody or --keep.")
     if particles and not (melody or keep):
         raise typer.BadParameter("--particles goes with --melody or --keep.")
+    if particles and temperature == 0:
+        raise typer.BadParameter("at --temperature 0 all --particles would be the same.")
     if model == PIPE in chosen.values():
         raise typer.BadParameter("standard input can be read once only.")
     import secrets

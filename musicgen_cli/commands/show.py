@@ -13,6 +13,7 @@ from musicgen_cli.streams import PIPE, printable
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
     from musicgen_cli.corpus import Corpus
+    from musicgen_cli.smf import File
     from musicgen_cli.vocabulary import Vocabulary
 
 LISTED = 20  # songs or parts; --json has them all
@@ -45,7 +46,7 @@ def show(
         raise typer.BadParameter("--ascii and --braille draw in two ways: leave one out.")
     from musicgen_cli import corpus as corpora
     from musicgen_cli import vocabulary
-    from musicgen_cli.commands.inputs import kind, one_song
+    from musicgen_cli.commands.inputs import hear, kind, one_song
     from musicgen_cli.streams import naming, open_input
     from musicgen_cli.streams import show as print_out
 
@@ -64,10 +65,10 @@ def show(
             facts = _corpus_facts(music)
             picture = _picture(music, music.find(song), steps, wanted) if len(music) else []
         elif what == "midi":
-            data = opened.read()
-            facts = _midi_facts(data)
+            heard = hear(file, opened)
+            facts = _midi_facts(heard)
             try:
-                picture = _picture(one_song(file, data, 4), 0, steps, wanted)
+                picture = _picture(one_song(file, heard, 4), 0, steps, wanted)
             except MusicgenError as error:  # too long to be drawn
                 picture = [str(error)]
         else:
@@ -166,10 +167,10 @@ def _checkpoint_facts(saved: "Checkpoint") -> dict[str, Any]:
     }
 
 
-def _midi_facts(data: bytes) -> dict[str, Any]:
+def _midi_facts(file: "File") -> dict[str, Any]:
     from musicgen_cli import midi
 
-    score, _ = midi.read(data, drums=True)
+    score, _ = midi.merge(file, drums=True)
     parts = [
         {
             "number": i,
@@ -178,7 +179,7 @@ def _midi_facts(data: bytes) -> dict[str, Any]:
             "notes": len(part.notes),
             "drums": part.drums,
         }
-        for i, part in enumerate(midi.parse(data).parts, 1)
+        for i, part in enumerate(file.parts, 1)
     ]
     return {
         "kind": "MIDI file",

@@ -1,5 +1,7 @@
+import contextlib
 import statistics
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -146,7 +148,11 @@ def train(
     ] = None,
     log: Annotated[Path | None, typer.Option(help="Write the scores of each epoch to this CSV file.")] = None,
     save_every: Annotated[
-        int | None, typer.Option(min=1, help="Save within epochs, too, after every so many batches.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Save within epochs, too, after every so many batches; over another model only when one is done.",
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished checkpoint, with the settings it has.")
@@ -223,9 +229,10 @@ def train(
     with naming(corpus):
         material = _material(music, sides["train"], settings["transpose"], known)
     state = saved or _new_checkpoint(music, sides, settings, material)
-    run = _prepare(state, material, sides, computer, corpus)
-    if saved and saved.resume:
-        run.restore(saved.resume, saved.state_dict)
+    with sparing(settings["batch_size"], resume), _going_on(output, saved):
+        run = _prepare(state, material, sides, computer, corpus)
+        if saved and saved.resume is not None:
+            run.restore(saved.resume, saved.state_dict)
     if material.unknown:
         moved = f" (moved by up to {settings['transpose']} keys)" if settings["transpose"] else ""
         hint = "; `vocab --transpose` counts such words" if moved else ""
@@ -234,7 +241,7 @@ def train(
     say(summary(music, sides, run), quiet)
 
     fresh = saved is None and output.exists()
-    with Stop(minutes) as stop, sparing(settings["batch_size"]):
+    with Stop(minutes) as stop, sparing(settings["batch_size"], resume):
         for epoch in watched(run, stop, quiet, save_every):
             if epoch:
                 state.history.append(row(epoch))
@@ -255,6 +262,17 @@ def train(
     say(ending(run, output) if not kept else f"no epoch finished: {output} is what it was", quiet)
     if stop.code:
         raise SystemExit(stop.code)
+
+
+@contextlib.contextmanager
+def _going_on(path: Path, saved: "Checkpoint | None") -> Iterator[None]:
+    """Say of a checkpoint whose settings or state cannot be gone on with that it is so."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        if not saved:
+            raise
+        raise MusicgenError(f"{path}: holds nothing that a training could go on from; train anew") from None
 
 
 def _fitting_loss(model: str, loss: str | None, music: "Corpus") -> str:
@@ -279,6 +297,8 @@ def _same_settings(context: typer.Context, saved: "Checkpoint", settings: dict[s
         raise MusicgenError(
             f"its training is finished, after {len(saved.history)} epochs; train anew with more --epochs"
         )
+    if not settings.keys() <= saved.settings.keys():
+        raise MusicgenError("lacks settings of the training it began; train anew")
     for name, value in settings.items():
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE" and value != saved.settings.get(name, value):
@@ -297,7 +317,8 @@ def _same_songs(music: "Corpus", saved: "Checkpoint", path: Path) -> dict[str, l
         raise MusicgenError(f"{path}: lacks {missing} songs that the training began with; name the same corpus")
     sides = {side: [indices[digest].pop() for digest in digests] for side, digests in saved.split.items()}
     if music.content(sides["train"] + sides["valid"]) != saved.content:
-        raise MusicgenError(f"{path}: holds other music than the training began with; name the same corpus")
+        now, then = music.content(sides["train"] + sides["valid"])[:8], saved.content[:8]
+        raise MusicgenError(f"{path}: holds other music ({now}) than the training began with ({then})")
     return sides
 
 

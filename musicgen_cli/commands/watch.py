@@ -84,7 +84,7 @@ def watched(run: "Training", stop: Stop, quiet: bool, every: int | None) -> Iter
 
 
 @contextlib.contextmanager
-def sparing(batch_size: int) -> Iterator[None]:
+def sparing(batch_size: int, resumed: bool) -> Iterator[None]:
     """Say which batch size to try where memory ends."""
     try:
         yield
@@ -92,7 +92,8 @@ def sparing(batch_size: int) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         smaller = f"--batch-size {batch_size // 2}" if batch_size > 1 else "a smaller --target or --hidden"
-        raise MusicgenError(f"out of memory with --batch-size {batch_size}; try {smaller}") from None
+        anew = "train anew with" if resumed else "try"
+        raise MusicgenError(f"out of memory with --batch-size {batch_size}; {anew} {smaller}") from None
 
 
 def row(epoch: "Epoch") -> dict[str, float]:
@@ -101,7 +102,8 @@ def row(epoch: "Epoch") -> dict[str, float]:
     for side, scores in (("train", epoch.train), ("valid", epoch.valid)):
         if scores:
             values |= {f"{side}_{name}": value for name, value in _scores(scores).items()}
-    return values | {"seconds": round(epoch.seconds, 2), "best": int(epoch.best)}
+    known = {name: value for name, value in values.items() if math.isfinite(value)}
+    return known | {"seconds": round(epoch.seconds, 2), "best": int(epoch.best)}
 
 
 def _scores(scores: "Scores") -> dict[str, float]:
@@ -140,7 +142,7 @@ def _line(epoch: "Epoch") -> str:
 
 def write_log(path: Path, history: list[dict[str, float]]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, max(map(list, history), key=len), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
     write_bytes(path, text.getvalue().encode())

@@ -1,6 +1,7 @@
 """A `musicgen` in a fork of the test's own process: started in no time, watched, limited and killed like any other."""
 
 import os
+import re
 import resource
 import signal
 import sys
@@ -81,15 +82,26 @@ def at_most(size: int) -> Callable[[], None]:
 def growth(work: Callable[[], object]) -> int:
     """By how many bytes the memory of a fork of this process grows, at most, over this work."""
     reader, writer = os.pipe()
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         try:
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            Path("/proc/self/clear_refs").write_text("5")  # forget how much there was at most
+            before = _most()
             work()
-            os.write(writer, str((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10).encode())
+            os.write(writer, str(_most() - before).encode())
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as told:
         said = told.read()
-    os.wait()
-    return int(said)
+    os.waitpid(pid, 0)
+    return int(said)  # nothing, where the work failed
+
+
+def _most() -> int:
+    """The most memory that this process had, in bytes."""
+    said = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert said
+    return int(said[1]) << 10

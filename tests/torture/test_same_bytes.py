@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from musicgen_cli import archive, checkpoint
 from tests.torture import LONG
 from tests.tunes import ENVIRONMENT, write_song
 
@@ -36,7 +37,14 @@ def made(folder, lines, settings, backwards=False, out="out"):
         write_song(folder / "songs" / f"{number}.mid", number)
     script = [sys.executable, "-c", RUN, *(line.format(out=out) for line in lines)]
     subprocess.run(script, check=True, cwd=folder, env=ENVIRONMENT | settings, capture_output=True)
-    return {path.name.removeprefix(out): path.read_bytes() for path in folder.glob(f"{out}*") if path.suffix != ".pt"}
+    return {path.name.removeprefix(out): _bytes(path) for path in folder.glob(f"{out}*")}
+
+
+def _bytes(path):
+    if path.suffix != ".pt":
+        return path.read_bytes()
+    with path.open("rb") as file:
+        return archive.digest(checkpoint.load(file).state_dict)  # beside them stands how long it took
 
 
 @pytest.mark.parametrize("way", [*WAYS, *ALL] if LONG else ["all"])
@@ -47,4 +55,4 @@ def test_nothing_else_is_in_the_bytes(way, tmp_path_factory):
         tmp_path_factory.mktemp("other"), lines, settings, way in ("order", "all"), "made" if way == "name" else "out"
     )
     assert plain == other
-    assert len(plain) == 4
+    assert len(plain) == len(lines)
