@@ -84,6 +84,7 @@ def test_the_demo_runs(folder):
     done = run_example("demo.sh", folder, ".")
     assert done.returncode == 0, done.stderr
     assert (folder / "out.mid").read_bytes().startswith(b"MThd")
+    assert b"<audio" in (folder / "out.html").read_bytes()
     assert "out.mid" in done.stdout
 
 
