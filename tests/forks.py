@@ -9,6 +9,8 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from typing import Any
 
 
 def call(path: str, arguments: list[str]) -> int:
@@ -19,6 +21,18 @@ def call(path: str, arguments: list[str]) -> int:
         socket.send_fds(server, [len(request).to_bytes(4, "big")], [0, 1, 2])
         server.sendall(request)
         return server.recv(1)[0]
+
+
+def end(main: Callable[[], None]) -> None:
+    """Run the command and leave at once: to take down a process that has imported torch takes seconds."""
+    try:
+        main()
+        code: Any = 0
+    except SystemExit as ended:
+        code = ended.code
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code if isinstance(code, int) else code is not None)
 
 
 def serve(path: str) -> None:
@@ -55,7 +69,7 @@ def serve(path: str) -> None:
                 os.environ.clear()
                 os.environ.update(environment)
                 sys.argv = ["musicgen", *arguments]
-                main()
+                end(main)
             client.close()
 
 
