@@ -3,10 +3,10 @@
 import base64
 import html
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
-from shlex import quote
 from typing import BinaryIO
 
 import numpy as np
@@ -23,13 +23,17 @@ QUARTER = 24  # units of a roll's width; a note ends one before the next begins
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A song on a page; audio: a file of this form, a key of MEDIA; remark: what else is to be said of it."""
+    """A song on a page; audio: a file of this form, a key of MEDIA.
+
+    remark: what else is to be said of it; options: of `decode`, that it was played with
+    """
 
     song: Song
     score: Score
     audio: bytes
     form: str
     remark: str = ""
+    options: str = ""
 
 
 def write(file: BinaryIO, clips: Iterable[Clip], title: str, remark: str = "") -> None:
@@ -81,7 +85,7 @@ def _article(clip: Clip) -> tuple[str, str]:
     quarters = score.length / score.ticks_per_quarter
     seconds = quarters * 60 / score.tempo
     keys = len(keys_drawn(score.notes[:, PITCH]))
-    command, maker = _made_by(clip.song)
+    command, maker = _made_by(clip.song, clip.options)
     seed = re.search(r" --seed (\d+)", command)
     facts = [f"seed {seed[1]}"] if seed else []
     facts += ["{}/{}".format(*score.time_signature), f"{score.tempo:.0f} quarter notes a minute"]
@@ -102,9 +106,13 @@ def _article(clip: Clip) -> tuple[str, str]:
     )
 
 
-def _made_by(song: Song) -> tuple[str, str]:
+def _made_by(song: Song, options: str) -> tuple[str, str]:
     """The command that makes a sample again, "" for other songs, and what else its text says: see `musicgen sample`."""
     command, _, maker = song.text.rpartition("; ")
-    if not command.startswith("musicgen sample "):
+    try:  # a text may come from a stranger: nothing that a shell would do more with
+        plain_words = shlex.join(shlex.split(command)) == command
+    except ValueError:
+        plain_words = False
+    if not command.startswith("musicgen sample ") or not plain_words:
         return "", song.text
-    return f"{command} | musicgen decode -o {quote(song.name + '.mid')}", maker
+    return f"{command} | musicgen decode{options} -o {shlex.quote(song.name + '.mid')}", maker

@@ -6,6 +6,7 @@ All is computed in double precision and rounded once, at the end: the same score
 import contextlib
 import io
 import signal
+import threading
 import wave
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
@@ -26,6 +27,7 @@ ROOM, WET, LATER = 6 * RATE // 5, 0.13, RATE // 80  # samples it rings, how loud
 LEVEL, KNEE = 0.45, 0.7  # of a full chord; above the knee peaks are bent, not cut
 SOUNDFILE = {"mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS"), "flac": ("FLAC", "PCM_16")}
 FORMATS = ("wav", *SOUNDFILE)
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 GOOD, SMALL = 0.3, 0.8  # how much less than they could .mp3 and .ogg keep, 0 to 1: an MP3 of some 95, some 60 kbit/s
 
 
@@ -34,10 +36,15 @@ def render(score: Score, velocity: int = 80) -> Iterator[NDArray[np.float32]]:
 
     velocity: 1 to 127, how hard all keys are struck. Raises MusicgenError where it would last too long.
     """
+    check_length(score)
+    return _in_the_room(_played(score, velocity))
+
+
+def check_length(score: Score) -> None:
+    """Raise MusicgenError where sound would last too long."""
     second = score.tempo * score.ticks_per_quarter / 60  # in ticks
     if score.length > LONGEST * second:
         raise MusicgenError(f"lasts {score.length / second / 3600:.0f} hours, sound six at most: a higher --tempo")
-    return _in_the_room(_played(score, velocity))
 
 
 def _played(score: Score, velocity: int) -> Iterator[NDArray[np.float64]]:
@@ -80,7 +87,7 @@ def _in_the_room(blocks: Iterator[NDArray[np.float64]]) -> Iterator[NDArray[np.f
     later = np.zeros((BLOCK, 2))
     for block in blocks:
         answer = np.fft.irfft(np.fft.rfft(block, size, axis=0) * room, size, axis=0)
-        yield _bent(block + answer[: len(block)] + later[: len(block)]).astype(np.float32)
+        yield bent(block + answer[: len(block)] + later[: len(block)]).astype(np.float32)
         later = answer[BLOCK:]
 
 
@@ -94,7 +101,7 @@ def _room() -> NDArray[np.float64]:
     return np.asarray(WET * noise / np.sqrt((noise**2).sum(0)))
 
 
-def _bent(sound: NDArray[np.float64]) -> NDArray[np.float64]:
+def bent(sound: NDArray[np.float64]) -> NDArray[np.float64]:
     """Peaks above the knee, pressed together below 1."""
     over = np.maximum(np.abs(sound) - KNEE, 0) / (1 - KNEE)
     return np.where(over > 0, np.sign(sound) * (KNEE + (1 - KNEE) * np.tanh(over)), sound)
@@ -103,21 +110,24 @@ def _bent(sound: NDArray[np.float64]) -> NDArray[np.float64]:
 # --- files ---
 
 
-def encoded(blocks: Blocks, form: str, packing: float = GOOD) -> bytes:
+def encoded(blocks: Blocks, form: str, packing: float = GOOD, channels: int = 2, steady: bool = False) -> bytes:
     """Sound as the bytes of a file: see `write`."""
     file = io.BytesIO()
-    write(file, blocks, form, packing)
+    write(file, blocks, form, packing, channels, steady)
     return file.getvalue()
 
 
-def write(file: BinaryIO, blocks: Blocks, form: str, packing: float = GOOD) -> None:
+def write(
+    file: BinaryIO, blocks: Blocks, form: str, packing: float = GOOD, channels: int = 2, steady: bool = False
+) -> None:
     """Sound as a file, 16 bits a sample where nothing is lost.
 
-    form: one of FORMATS; packing: GOOD or SMALL. Raises MusicgenError where soundfile is missing, or cannot.
+    form: one of FORMATS; packing: GOOD or SMALL; steady: any second takes as many bytes
+    Raises MusicgenError where soundfile is missing, or cannot.
     """
     if form == "wav":
         with wave.open(file, "wb") as out:
-            out.setparams((2, 2, RATE, 0, "NONE", ""))
+            out.setparams((channels, 2, RATE, 0, "NONE", ""))
             for block in blocks:
                 out.writeframesraw(np.rint(block * 32767).astype("<i2").tobytes())
         return
@@ -126,25 +136,37 @@ def write(file: BinaryIO, blocks: Blocks, form: str, packing: float = GOOD) -> N
     import soundfile
 
     name, kind = SOUNDFILE[form]
+    how = {"format": name, "subtype": kind, "compression_level": packing}
+    how |= {"bitrate_mode": "CONSTANT"} if steady else {}
     packed = io.BytesIO()  # not the file: what goes wrong in a callback of soundfile's is lost
-    with _uninterrupted():
-        out = soundfile.SoundFile(packed, "w", RATE, 2, kind, format=name, compression_level=packing)
-    for block in blocks:
+    try:
         with _uninterrupted():
-            out.write(block)
-    with _uninterrupted():
-        out.close()
+            out = soundfile.SoundFile(packed, "w", RATE, channels, **how)
+        for block in blocks:
+            with _uninterrupted():
+                out.write(block)
+        with _uninterrupted():
+            out.close()
+    except soundfile.LibsndfileError as error:
+        raise MusicgenError(f"cannot be written as .{form}: {error.error_string}") from None
     file.write(packed.getbuffer())
 
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Signals wait until the block ends: one that came in a callback would be lost, too."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    """Signals wait until the block ends: what their handlers raise in a callback would be lost, too."""
+    if threading.current_thread() is not threading.main_thread():  # which alone is ever interrupted
+        yield
+        return
+    came = list[int]()
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in INTERRUPTS}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def packs() -> bool:

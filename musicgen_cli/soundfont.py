@@ -47,4 +47,5 @@ def play(midi: bytes, font: Path) -> Iterator[NDArray[np.float32]]:
             raise MusicgenError(f"{font}: {next(iter(complaints), f'fluidsynth ended with {done.returncode}')}")
         with sound.open("rb") as file:
             while data := file.read(BLOCK * FRAME):
-                yield np.frombuffer(data, "<i2").reshape(-1, 2).astype(np.float32) / np.float32(32767)
+                whole = data[: len(data) // FRAME * FRAME]
+                yield np.frombuffer(whole, "<i2").reshape(-1, 2).astype(np.float32) / np.float32(32767)

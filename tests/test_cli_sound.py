@@ -122,16 +122,30 @@ def test_six_minutes_need_less_than_300_megabytes(folder):
     assert int(done.stdout) < 300_000
 
 
-def test_an_interrupted_sound_leaves_nothing(folder):
+@pytest.mark.parametrize(("form", "wait"), [("wav", 0), ("mp3", 0.3), ("mp3", 0.7), ("ogg", 0.5)])
+def test_an_interrupted_sound_leaves_nothing(folder, form, wait):
     save(folder / "long.npy", [tune(4, bars=400)])
     before = set(folder.iterdir())
-    with subprocess.Popen(["musicgen", "decode", "long.npy", "-o", "x.wav"], cwd=folder, env=ENVIRONMENT) as process:
+    line, threads = ["musicgen", "decode", "long.npy", "-o", f"x.{form}"], {"OMP_NUM_THREADS": "2"}
+    with subprocess.Popen(line, cwd=folder, env=ENVIRONMENT | threads, stderr=subprocess.PIPE) as process:
         end = time.monotonic() + 20
         while set(folder.iterdir()) == before and time.monotonic() < end:
             time.sleep(0.01)
+        time.sleep(wait)  # until it packs
         process.send_signal(2)
+        assert process.stderr.read() == b""
     assert process.returncode == 130
     assert set(folder.iterdir()) == before
+
+
+def test_a_name_that_promises_what_is_not_written_is_refused(folder, decode):
+    for name in ("x.m4a", "x.aiff"):
+        code, wrong = decode(f"one.npy -o {name}")
+        assert (code, wrong.partition(":")[0]) == (1, name)
+        assert not (folder / name).exists()
+    assert decode("one.npy -o x.htm")[0] == 0
+    assert "<audio" in (folder / "x.htm").read_text()
+    assert decode("one.npy -o x.bin --as wav")[0] == 0
 
 
 def test_without_soundfile_there_is_a_hint_and_pages_hold_wav(folder, decode, monkeypatch):

@@ -252,3 +252,18 @@ def test_it_fits_a_phone_and_a_dark_room(opened, tmp_path, dark):
     assert opened.value("songs[0].button.offsetWidth") >= 44
     opened.click("article:nth-of-type(1) .paper", right=0.5)
     assert 0 < now(opened, 0) < 20
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("musicgen sample m.pt --seed 1", True),
+        ("musicgen sample $(touch x) --seed 1", False),
+        ("musicgen sample m.pt --seed 1 | sh", False),
+        ("musicgen sample 'm.pt", False),
+    ],
+)
+def test_what_a_shell_would_do_more_with_is_no_command_to_copy(command, shown):
+    text = written((Song("a", text=f"{command}; poly"), tune(1)))
+    assert ("<code>" in text) == shown
+    assert html.escape(command) in text

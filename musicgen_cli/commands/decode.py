@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from musicgen_cli.sound import Blocks
 
 MAX_NAME = 200  # bytes of a file's name, of the 255 that file systems take
+VELOCITY = 80
 
 
 def decode(
@@ -31,7 +32,7 @@ def decode(
     program: Annotated[
         int, typer.Option(min=0, max=127, help="General MIDI program: 0 piano, 19 organ, 52 choir.")
     ] = 0,
-    velocity: Annotated[int, typer.Option(min=1, max=127, help="How hard the keys are struck.")] = 80,
+    velocity: Annotated[int, typer.Option(min=1, max=127, help="How hard the keys are struck.")] = VELOCITY,
     soundfont: Annotated[
         Path | None, typer.Option(help="Sound: let FluidSynth play this .sf2 file instead of the built-in piano.")
     ] = None,
@@ -64,8 +65,7 @@ def decode(
     from musicgen_cli.streams import output as open_output
 
     output = Path(output_name)
-    named = output.suffix.lower().removeprefix(".")
-    named = named if named in ("mid", "html", *sound.FORMATS) else ""
+    named = _kind(output_name, as_ is not None)
     if as_ and named and as_ != named:
         raise typer.BadParameter(f"--as {as_}: the output is named .{named}.")
     kind = as_ or named or "mid"
@@ -83,6 +83,7 @@ def decode(
     def played(i: int) -> "Blocks":
         if soundfont is None:
             return sound.render(scored(i), velocity)
+        sound.check_length(scored(i))
         return soundfonts.play(midi.write(scored(i), program=program, velocity=velocity), soundfont)
 
     if kind == "html":
@@ -92,7 +93,10 @@ def decode(
         places = _places(songs, chosen, against)
         order = progress(list(places) if places else chosen, "listen", quiet)
         with open_output(output) as file, naming(output):
-            page.write(file, _clips(songs, order, places, scored, played), *_title(output, songs, chosen, against))
+            told = {"tempo": tempo, "velocity": velocity if velocity != VELOCITY else None, "program": program or None}
+            options = "".join(f" --{name} {value}" for name, value in told.items() if value is not None)
+            clips = _clips(songs, order, places, scored, played, options)
+            page.write(file, clips, *_title(output, songs, chosen, against))
         say(f"wrote {name_of(output, 'standard output')}, {counted(len(chosen), 'song')}", quiet or output == PIPE)
         return
 
@@ -116,6 +120,19 @@ def decode(
                 sound.write(file, played(i), kind)
     where = f"{counted(len(chosen), 'file')} in {output}" if folder else name_of(output, "standard output")
     say(f"wrote {where}", quiet or output == PIPE)
+
+
+def _kind(name: str, told: bool) -> str:
+    """What the name of an output promises; "" for a folder, and where it says nothing, if that is told otherwise."""
+    from musicgen_cli import midi, sound
+    from musicgen_cli.errors import MusicgenError
+
+    suffix = "" if name.endswith("/") or Path(name).is_dir() else Path(name).suffix.lower()
+    kinds = {**dict.fromkeys(midi.SUFFIXES, "mid"), ".htm": "html", ".html": "html", "": ""}
+    kinds |= {f".{form}": form for form in sound.FORMATS}
+    if suffix not in kinds and not told and not Path(name).exists():
+        raise MusicgenError(f"{name}: no kind of file that is written here: {', '.join(filter(None, kinds))}")
+    return kinds.get(suffix, "")
 
 
 def _check_choices(kind: str, corpus: Path, program: int, soundfont: Path | None, against: Path | None) -> None:
@@ -166,6 +183,7 @@ def _clips(
     places: "dict[int, Place | None]",
     scored: "Callable[[int], Score]",
     played: "Callable[[int], Blocks]",
+    options: str,
 ) -> "Iterator[Clip]":
     from musicgen_cli import sound
     from musicgen_cli.page import Clip
@@ -173,7 +191,7 @@ def _clips(
     form = "mp3" if sound.packs() else "wav"
     for number, i in enumerate(order, 1):
         remark = _remark(number, places[i]) if places else ""
-        yield Clip(songs.songs[i], scored(i), sound.encoded(played(i), form, sound.SMALL), form, remark)
+        yield Clip(songs.songs[i], scored(i), sound.encoded(played(i), form, sound.SMALL), form, remark, options)
 
 
 def _remark(number: int, place: "Place | None") -> str:
