@@ -10,6 +10,7 @@ import math
 import pickletools
 import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
@@ -54,8 +55,17 @@ def check(file: BinaryIO) -> None:
                 raise ValueError("packed, too large, or of something else")
             if not _ends_once(file, size) or archive.testzip():
                 raise ValueError("changed since it was written")
-            _check_pickle(archive.read(pickled))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, LookupError, StopIteration, EOFError) as error:
+            with warnings.catch_warnings(action="error"):  # of names that are no names
+                _check_pickle(archive.read(pickled))
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+        LookupError,
+        StopIteration,
+        EOFError,
+        Warning,
+    ) as error:
         raise ValueError(str(error)) from None
     finally:
         file.seek(0)

@@ -171,6 +171,7 @@ CRAFTED = {
     "runs code by evaluating": with_pickle(pickle.dumps(Call(eval, "open('ran', 'w')"), 4)),
     "asks for a terabyte of bytes": torch_saved(model=Call(bytearray, BIG)),
     "asks for a terabyte of zeros": torch_saved(model=Call(torch.zeros, BIG)),
+    "a name that is no name": with_pickle(b"\x80\x02c\\h\\x\ntorch\n."),
     "remembers at place 4,000,000,000": with_pickle(b"\x80\x02Nr\xff\xff\xff\xee."),
     "says that a string is 4 GB": with_pickle(b"\x80\x02X\xff\xff\xff\xffab."),
     "says that bytes are 8 EB": with_pickle(b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x0fab."),

@@ -81,7 +81,7 @@ def test_killed_trainings_end_as_if_they_had_not_been(name, studio):
     out = f"killed-{name}.pt"
     ends, steps = go_on(name, studio, out, signal.SIGKILL, np.random.default_rng(1), times(10, 100))
     assert {code for code, _, _ in ends} <= {-signal.SIGKILL, 0}
-    assert len(set(steps)) > times(3, 10)
+    assert len(set(steps)) > times(3, 4)
     assert min(steps) > 0
     assert same(loaded(studio / out), loaded(studio / f"{name}.pt"))
     assert not [path.name for path in studio.iterdir() if path.name.startswith(".musicgen-")]
