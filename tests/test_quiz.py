@@ -20,14 +20,15 @@ from hypothesis import strategies as st
 from musicgen_cli import corpus as corpora
 from musicgen_cli import midi, sound
 from musicgen_cli.cli import run
+from musicgen_cli.commands.quiz import _grid
 from musicgen_cli.corpus import Song
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.piano import RATE
-from musicgen_cli.quiz import NOISE, Piece, off_grid, pair_up, ready
+from musicgen_cli.quiz import NOISE, Piece, distinct, off_grid, pair_up, ready
 from musicgen_cli.quiz_page import heard, page
 from musicgen_cli.quiz_score import OBVIOUS, PAIR, SAME, read_key
 from musicgen_cli.roll import decode, encode
-from musicgen_cli.score import PITCH, START, Score, quantise
+from musicgen_cli.score import END, PITCH, START, Score, quantise
 from tests.tunes import tune, write_songs
 
 SECONDS = 6.0
@@ -155,6 +156,58 @@ def test_flattening_puts_all_notes_on_one_grid():
         assert np.array_equal(song.score.notes[:, START] // 4, exact.score.notes[:, START])
 
 
+def test_no_clip_strikes_a_key_twice_at_once():
+    """A MIDI file can, a roll cannot: who hears it knows which is which."""
+    double = [
+        replace(song, score=replace(song.score, notes=np.concatenate([song.score.notes] * 2))) for song in songs(1, 3)
+    ]
+    for pair in pair_up(ready(double, SECONDS), ready(songs(101, 2), SECONDS), 1, SECONDS, 0):
+        for clip in pair.clips if pair.kind != OBVIOUS else pair.clips[:1]:
+            notes = clip.score.notes[np.lexsort((clip.score.notes[:, START], clip.score.notes[:, PITCH]))]
+            same_key = notes[1:, PITCH] == notes[:-1, PITCH]
+            assert (notes[1:, START] >= notes[:-1, END])[same_key].all()
+
+
+def test_silence_after_the_last_note_is_no_bar_of_a_song():
+    silent = [replace(song, score=replace(song.score, length=song.score.length + 160)) for song in songs(1, 3)]
+    assert [song.last for song in ready(silent, SECONDS)] == [song.last for song in ready(songs(1, 3), SECONDS)]
+
+
+def test_a_song_of_many_hours_is_as_good_as_any():
+    long = songs(1, 3)
+    long[0] = replace(long[0], score=Score(np.concatenate([long[0].score.notes, [[10**7, 10**7 + 4, 60]]]), 4))
+    assert len(pair_up(ready(long, SECONDS), ready(songs(101, 2), SECONDS), 1, SECONDS, 0)) == 4
+
+
+def test_a_sample_goes_with_what_it_was_primed_with_in_its_metre_only():
+    human = songs(1, 5, bars=12)
+    steps = np.concatenate([encode(songs(1, 1)[0].score)[:80], encode(songs(201, 1)[0].score)])
+    primed = [Piece("primed", replace(decode(steps, 4), time_signature=(3, 4))), *songs(101, 3, bars=12)]
+    pairs = of_kind(PAIR, pair_up(ready(human, SECONDS), ready(primed, SECONDS), 9, SECONDS, 0))
+    assert all(one.metre == other.metre for one, other in (pair.clips for pair in pairs))
+    assert "primed" not in {clip.source for pair in pairs for clip in pair.clips}
+
+
+def test_copies_are_left_out_of_both_sides():
+    human, machine = ready([*songs(1, 3), *songs(2, 2)], SECONDS), ready([*songs(101, 2), *songs(1, 1)], SECONDS)
+    kept = [[song.source for song in side] for side in distinct(human, machine)]
+    assert kept == [["Tune 1", "Tune 2", "Tune 3"], ["Tune 101", "Tune 102"]]
+
+
+def test_notes_of_nine_tenths_are_off_the_grid():
+    """As notation programs write them."""
+    gated = [
+        Piece("", Score(song.score.notes * [480, 480, 1] - [0, 48, 0], 4 * 480, 0, song.score.tempo))
+        for song in songs(1, 2)
+    ]
+    assert off_grid(ready(gated, SECONDS)) == 1
+
+
+@pytest.mark.parametrize(("ticks", "grid"), [([12, 24], 12), ([2, 4], 4), ([480, 8], 8), ([480], 4), ([], 4)])
+def test_flattening_is_to_the_machines_grid_sixteenths_at_least(ticks, grid):
+    assert _grid([Piece("", Score(np.zeros((0, 3)), each)) for each in ticks]) == grid
+
+
 def test_too_few_songs_are_refused_with_what_is_needed(sides):
     human, machine = sides
     pair_up(human[:3], machine[:2], 20, SECONDS, 0)
@@ -238,6 +291,29 @@ def test_the_key_tells_what_the_page_does_not(made):
     assert set(read_key(data)["pairs"]) == {pair["id"] for pair in key["pairs"]}
 
 
+def test_two_pairs_that_sound_alike_are_refused(made):
+    with pytest.raises(MusicgenError, match="two pairs sound alike"):
+        page([*made[0], made[0][0]], {})
+
+
+def test_a_full_disk_is_no_bug_of_ours(made, monkeypatch):
+    soundfile = pytest.importorskip("soundfile")
+
+    def full(*arguments):
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", full)
+    with pytest.raises(MusicgenError, match="no sound could be written there"):
+        page(made[0], {})
+
+
+def test_peaks_are_bent_not_cut(monkeypatch):
+    blocks = np.full((RATE, 2), 0.03)
+    blocks[1000:1010] = 1
+    monkeypatch.setattr(sound, "render", lambda score: [blocks])
+    assert 0.9 < abs(heard(songs(1, 1)[0], RATE)).max() < 1
+
+
 def test_all_clips_are_equally_loud():
     thin, thick = (Piece("", replace(tune(1, voices=voices), notes=tune(1, voices=voices).notes)) for voices in (1, 4))
     found = [heard(clip, 4 * RATE) for clip in (thin, thick)]
@@ -296,9 +372,9 @@ def test_playing_that_tells_who_plays_is_said(folder, tmp_path, capsys):
         (free / f"{n}.mid").write_bytes(midi.write(Score(notes, 480, 0, score.tempo)))
     line = ["--human", free, "--machine", folder / "samples.npy", "--seconds", 6, "--pairs", 1]
     _, _, err = musicgen(*line, "-o", tmp_path / "a.html", capsys=capsys)
-    assert f"{free} is played freely, {folder}/samples.npy is not, and that tells them apart: --flatten" in err
+    assert f"{free} is off the grid, {folder}/samples.npy is not, and that tells them apart: --flatten" in err
     _, _, err = musicgen(*line, "--flatten", "-o", tmp_path / "b.html", capsys=capsys)
-    assert "freely" not in err
+    assert "off the grid" not in err
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def quiz(
 
 def _make(human: Path, machine: Path, output: Path, settings: dict[str, Any], quiet: bool) -> None:
     from musicgen_cli.commands.watch import progress
-    from musicgen_cli.quiz import off_grid, pair_up, ready
+    from musicgen_cli.quiz import distinct, off_grid, pair_up, ready
     from musicgen_cli.quiz_page import page
     from musicgen_cli.quiz_score import PAIR
     from musicgen_cli.streams import check_target, counted, say, write_bytes
@@ -82,16 +82,18 @@ def _make(human: Path, machine: Path, output: Path, settings: dict[str, Any], qu
         raise MusicgenError(f"{key}: is the key of a quiz made before; name another page, or take it away first")
     seconds, count = settings["seconds"], settings["pairs"]
     songs = [_songs(side) for side in (human, machine)]
-    grids = [song.score.ticks_per_quarter for side in songs for song in side]
-    grid = min([ticks for ticks in grids if ticks <= FINE], default=SIXTEENTHS) if settings["flatten"] else 0
-    sides = [ready(side, seconds, grid) for side in songs]
-    for path, side, kept in zip((human, machine), songs, sides):
-        if len(kept) < len(side):
-            say(f"{path}: {counted(len(side) - len(kept), 'song')} too short or too slow for a clip", quiet)
+    grid = _grid(songs[1]) if settings["flatten"] else 0
+    long = [ready(side, seconds, grid) for side in songs]
+    sides = distinct(*long)
+    for path, side, some, kept in zip((human, machine), songs, long, sides):
+        if len(some) < len(side):
+            say(f"{path}: {counted(len(side) - len(some), 'song')} too short or too slow for a clip", quiet)
+        if len(kept) < len(some):
+            say(f"{path}: left out {counted(len(some) - len(kept), 'song')} with the notes of another", quiet)
     off = [off_grid(side) > OFF_GRID for side in sides]
     if off[0] != off[1]:
         played, exact = (human, machine) if off[0] else (machine, human)
-        say(f"{played} is played freely, {exact} is not, and that tells them apart: --flatten makes them alike")
+        say(f"{played} is off the grid, {exact} is not, and that tells them apart: --flatten makes them alike")
     chosen = pair_up(sides[0], sides[1], count, seconds, settings["seed"])
     made = [pair for pair in chosen if pair.kind == PAIR]
     if len(made) < count:
@@ -106,6 +108,11 @@ def _make(human: Path, machine: Path, output: Path, settings: dict[str, Any], qu
         f" controls; {key} holds the answers: keep it to yourself",
         quiet,
     )
+
+
+def _grid(songs: "list[Piece]") -> int:
+    """The coarsest grid of some songs, sixteenths at least; ticks as of MIDI are none."""
+    return max(SIXTEENTHS, min((ticks for one in songs if (ticks := one.score.ticks_per_quarter) <= FINE), default=0))
 
 
 def _songs(path: Path) -> list["Piece"]:
