@@ -191,7 +191,7 @@ def _facts(found: "Score") -> dict[str, Any]:
 
 def _report(found: "Score") -> str:
     from musicgen_cli.commands.tables import table
-    from musicgen_cli.quiz_score import FEWEST, LEVEL, TRAINING
+    from musicgen_cli.quiz_score import LEVEL, TRAINING
     from musicgen_cli.streams import counted, printable
 
     def row(name: str, count: "Count") -> tuple[str, ...]:
@@ -202,8 +202,8 @@ def _report(found: "Score") -> str:
     title = f"{counted(found.listeners, 'listener')}, {counted(found.right.of, 'judgement')}"
     title += f"; {counted(found.heard_before, 'pair')} heard before left out" if found.heard_before else ""
     rows = [row("told right", found.right)]
-    if found.listeners >= FEWEST:
-        low, high = found.interval
+    low, high = found.interval
+    if low <= high:  # it is defined: there are two listeners
         rows.append(("  drawn by listener", "", "", f"{low:.1%} to {high:.1%}", ""))
     rows += [row(f"  musical training: {TRAINING[level]}", count) for level, count in found.training.items()]
     rows += [row("  without who is flagged", found.unflagged)] if found.flagged else []
