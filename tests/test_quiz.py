@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import wave
 from dataclasses import replace
 from fractions import Fraction
@@ -18,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen_cli import corpus as corpora
-from musicgen_cli import midi, sound
+from musicgen_cli import midi, sound, words
 from musicgen_cli.cli import run
 from musicgen_cli.commands.quiz import _grid
 from musicgen_cli.corpus import Song
@@ -257,11 +256,29 @@ def test_the_order_of_all_things_on_the_page_is_that_of_their_names(made):
 
 
 def test_sounds_of_a_pair_have_as_many_bytes_and_the_same_head(made):
+    """Frames of MP3 say how they are encoded in four bytes, and all say the same, but for padding."""
+    pytest.importorskip("soundfile")
     quiz = parts(made[1])
     for pair in quiz["pairs"]:
-        first, second = (base64.b64decode(quiz["clips"][clip]["audio"]) for clip in pair["clips"])
-        assert len(first) == len(second)
-        assert first[:4] == second[:4]
+        files = [base64.b64decode(quiz["clips"][clip]["audio"]) for clip in pair["clips"]]
+        assert len(files[0]) == len(files[1])
+        heads, bounds = zip(*map(mp3_frames, files))
+        assert len(set().union(*heads)) == 1
+        assert bounds[0] == bounds[1]
+
+
+def mp3_frames(data: bytes) -> tuple[set[bytes], list[int]]:
+    """The heads of all frames without their padding bit and how the stereo is joined, and where the frames begin."""
+    kbits = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+    heads, bounds, at = set(), [], 0
+    while at + 4 <= len(data):
+        first, second, third, fourth = data[at : at + 4]
+        assert (first, second & 0xFE) == (0xFF, 0xFA)  # MPEG 1, layer III
+        heads.add(bytes([first, second, third & ~2, fourth & ~0x30]))
+        bounds.append(at)
+        at += 144_000 * kbits[third >> 4] // (44_100, 48_000, 32_000)[third >> 2 & 3] + (third >> 1 & 1)
+    assert at == len(data)
+    return heads, bounds
 
 
 def test_without_soundfile_sounds_are_wav_of_one_length(made, monkeypatch):
@@ -388,7 +405,10 @@ def test_playing_that_tells_who_plays_is_said(folder, tmp_path, capsys):
         (["--human", "samples.npy"], 2, "a quiz needs --human and --machine"),
         ([], 2, "a quiz needs --human and --machine"),
         (["--score", "quiz.key.json"], 2, "--score needs the files with the answers"),
-        (["--score", "a", "--human", "b", "c"], 2, "--score reads answers"),
+        (["--score", "a", "--human", "b", "c"], 2, "--score reads answers: it does not go with --human"),
+        (["--score", "a", "--pairs", "20", "c"], 2, "--score reads answers: it does not go with --pairs"),
+        (["--score", "a", "--flatten", "-o", "x.html", "c"], 2, "--score reads answers: it does not go with --output"),
+        (["--human", "-", "--machine", "-"], 2, "standard input can be read once only"),
         (["answers.json"], 2, "answers and --json go with --score KEY"),
         (["--score", "text.txt", "text.txt"], 1, "text.txt: is no key of a quiz"),
         (["--score", "nowhere", "text.txt"], 1, "nowhere: no such file; `musicgen quiz` makes it"),
@@ -404,25 +424,56 @@ def test_what_cannot_be_done_is_one_line(folder, monkeypatch, capsys, line, code
     assert not list(folder.glob("quiz*"))
 
 
-def test_ctrl_c_ends_it_with_nothing_written(folder, tmp_path):
-    """At any moment, in the midst of encoding too."""
-    line = [
-        sys.executable,
-        "-m",
-        "musicgen_cli",
-        "quiz",
-        "-o",
-        "quiz.html",
-        "--seconds",
-        "20",
-        "--human",
-        folder / "songs",
-    ]
-    for seconds in (0.8, 1.2, 1.6):
-        with subprocess.Popen(
-            [*line, "--machine", folder / "samples.npy"], cwd=tmp_path, stderr=subprocess.PIPE
-        ) as run:
-            time.sleep(seconds)
-            run.send_signal(signal.SIGINT)
-        assert run.returncode in (130, -signal.SIGINT)
-        assert not list(tmp_path.iterdir())
+def test_a_page_that_cannot_be_written_leaves_no_key(folder, tmp_path, monkeypatch, capsys):
+    from musicgen_cli import streams
+
+    def full(path, data):
+        if path.suffix == ".html":
+            raise MusicgenError(f"{path}: No space left on device; nothing written")
+        path.write_bytes(data)
+
+    monkeypatch.setattr(streams, "write_bytes", full)
+    line = ["--human", folder / "songs", "--machine", folder / "samples.npy", "--seconds", 6, "--pairs", 1]
+    code, _, err = musicgen(*line, "-o", tmp_path / "quiz.html", capsys=capsys)
+    assert (code, "No space left" in err) == (1, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_quiz_from_words_and_of_copies(folder, tmp_path, capsys):
+    """What a model of words made, five times the same, is one song."""
+    with (tmp_path / "words.npy").open("wb") as file:
+        music = [(Song(f"s{n}", 100.0), words.encode(quantise(tune(min(n, 103)), 4))) for n in range(101, 107)]
+        corpora.save(corpora.gather(music), file)
+    line = ["--human", folder / "songs", "--machine", tmp_path / "words.npy", "--seconds", 6, "--pairs", 2]
+    code, _, err = musicgen(*line, "-o", tmp_path / "quiz.html", capsys=capsys)
+    assert code == 0
+    assert f"{tmp_path}/words.npy: left out 3 songs with the notes of another" in err.splitlines()
+    assert "2 pairs and 3 controls" in err
+
+
+@pytest.mark.parametrize("encoded", [0, 3])
+def test_ctrl_c_ends_it_with_nothing_written(folder, tmp_path, encoded):
+    """Before the first clip and in the midst of encoding: a process that says where it is and waits there."""
+    code = f"""
+import sys, time
+from musicgen_cli import quiz_page
+from musicgen_cli.cli import main
+heard, count = quiz_page.heard, 0
+def wait(clip, length):
+    global count
+    count += 1
+    if count > {encoded}:
+        print("here", flush=True)
+        time.sleep(60)
+    return heard(clip, length)
+quiz_page.heard = wait
+main()
+"""
+    line = [sys.executable, "-c", code, "quiz", "-o", "quiz.html", "--seconds", "6", "--human", folder / "songs"]
+    line += ["--machine", folder / "samples.npy"]
+    with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout.readline() == b"here\n"
+        run.send_signal(signal.SIGINT)
+        run.communicate()
+    assert run.returncode in (130, -signal.SIGINT)
+    assert not list(tmp_path.iterdir())

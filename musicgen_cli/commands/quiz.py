@@ -6,6 +6,7 @@ import typer
 
 from musicgen_cli.commands.options import Json, Quiet, Seed
 from musicgen_cli.errors import MusicgenError
+from musicgen_cli.streams import PIPE
 
 if TYPE_CHECKING:
     from musicgen_cli.quiz import Piece
@@ -14,16 +15,20 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 20  # of a key or of answers
 SIXTEENTHS = 4
 FINE = 24  # steps per quarter note: what has more is no grid
+MAKING = ("human", "machine", "output", "pairs", "seconds", "flatten", "seed")  # options of the page alone
 OFF_GRID = 0.05  # share of notes that one hears
 
 
 def quiz(
+    context: typer.Context,
     answers: Annotated[
         list[Path] | None, typer.Argument(help="With --score: the files that listeners sent.", allow_dash=True)
     ] = None,
-    human: Annotated[Path | None, typer.Option(help="What people wrote: a folder of MIDI files, or a corpus.")] = None,
+    human: Annotated[
+        Path | None, typer.Option(help="What people wrote: a folder of MIDI files, or a corpus.", allow_dash=True)
+    ] = None,
     machine: Annotated[
-        Path | None, typer.Option(help="What a model made: a folder of MIDI files, or a corpus.")
+        Path | None, typer.Option(help="What a model made: a folder of MIDI files, or a corpus.", allow_dash=True)
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The page; its key is written beside it.")] = Path(
         "quiz.html"
@@ -49,9 +54,11 @@ def quiz(
       musicgen quiz --human songs --machine samples.npy -o quiz.html
       musicgen quiz --score quiz.key.json answers/*.json
     """
+    if human == machine == PIPE:
+        raise typer.BadParameter("standard input can be read once only.")
     if score:
-        if human or machine:
-            raise typer.BadParameter("--score reads answers: it does not go with --human and --machine.")
+        if typed := [name for name in MAKING if str(context.get_parameter_source(name)).endswith(".COMMANDLINE")]:
+            raise typer.BadParameter(f"--score reads answers: it does not go with --{typed[0]}.")
         if not answers:
             raise typer.BadParameter("--score needs the files with the answers.")
         _score(score, answers, json_, quiet)
@@ -100,7 +107,11 @@ def _make(human: Path, machine: Path, output: Path, settings: dict[str, Any], qu
         say(f"there are songs for {counted(len(made), 'pair')}, not for {count}", quiet)
     html, secret = page(progress(chosen, "playing", quiet), settings | {"human": str(human), "machine": str(machine)})
     write_bytes(key, secret)  # first: a page without a key is worth nothing
-    write_bytes(output, html)
+    try:
+        write_bytes(output, html)
+    except BaseException:
+        key.unlink(missing_ok=True)
+        raise
     alike = sum(pair.alike for pair in made)
     begin = f", {alike} that begin alike" if alike else ""
     say(
