@@ -429,6 +429,11 @@ def test_of_many_the_edited_one_is_refused_and_counted(answered, capsys):
     assert (code, out, err[-1]) == (1, [], "musicgen: error: none of 2 files can be scored")
 
 
+def test_the_interval_over_listeners_is_told_from_two_on(answered, capsys):
+    assert not any("drawn by listener" in line for line in said(capsys, "coin.json")[1])
+    assert any("drawn by listener" in line for line in said(capsys, "coin.json", "ear.json")[1])
+
+
 def test_json_has_every_figure_and_no_nan(answered, capsys):
     code, out, _ = said(capsys, "coin.json", "edited.json", "--json")
     facts = json.loads("".join(out))
