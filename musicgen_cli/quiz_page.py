@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import json
-import tempfile
 import wave
 from collections.abc import Iterable
 from importlib import resources
@@ -70,7 +69,7 @@ def heard(clip: Piece, length: int) -> NDArray[np.float32]:
     frames = np.sqrt((samples[: length // FRAME * FRAME].reshape(-1, FRAME) ** 2).mean(1))
     loud = frames[frames > GATE * frames.max()]
     gain = LOUDNESS / np.sqrt((loud**2).mean()) if len(loud) else 0.0
-    return sound._bent(gain * samples).astype(np.float32)
+    return sound.bent(gain * samples).astype(np.float32)
 
 
 def _samples(clip: Piece) -> int:
@@ -80,17 +79,7 @@ def _samples(clip: Piece) -> int:
 
 def _mp3(samples: NDArray[np.float32]) -> bytes:
     """In as many bytes as any other music of that length."""
-    import soundfile
-
-    how = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": SMALL}
-    try:
-        with tempfile.TemporaryFile() as file:  # by its descriptor, as in `sound.write`
-            with soundfile.SoundFile(file.fileno(), "w", RATE, 1, closefd=False, **how) as out:
-                out.write(samples)
-            file.seek(0)
-            return file.read()
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise MusicgenError(f"{tempfile.gettempdir()}: no sound could be written there: {error}") from None
+    return sound.encoded([samples], "mp3", SMALL, channels=1, steady=True)
 
 
 def _wav(samples: NDArray[np.float32]) -> bytes:
