@@ -5,16 +5,17 @@ songs: endings tell. Songs that begin alike, because one was primed with the oth
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
-from musicgen_cli import roll
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.quiz_score import OBVIOUS, PAIR, SAME
-from musicgen_cli.score import END, PITCH, START, Score, on_keyboard, quantise, steps_per_bar
+from musicgen_cli.score import END, PITCH, START, Score, quantise, steps_per_bar
 
 FINEST = 16  # ticks per quarter note by which all bars are whole
 FEWEST = 2  # bars of a clip
@@ -47,8 +48,8 @@ class Piece:
 
     @property
     def last(self) -> int:
-        """The bar that it ends in."""
-        return (self.score.length - 1) // self.bar
+        """The bar that its last note ends in."""
+        return int(self.score.notes[:, END].max(initial=1) - 1) // self.bar
 
     def bars_in(self, seconds: float) -> int:
         return int(seconds * self.score.tempo / 60 / self.metre)
@@ -68,21 +69,32 @@ def ready(songs: Sequence[Piece], seconds: float, grid: int = 0) -> list[Piece]:
 
     grid: steps per quarter note to move all notes to, the nearest
     """
-    fine = [replace(song, score=_finer(quantise(song.score, grid) if grid else song.score)) for song in songs]
+    fine = [replace(song, score=_finer(on_grid(song.score, grid) if grid else song.score)) for song in songs]
     return [song for song in fine if song.last - song.first >= FEWEST <= song.bars_in(seconds)]
 
 
+def on_grid(score: Score, grid: int) -> Score:
+    """One note at a time per key, as a roll has them, however long the score is."""
+    return quantise(score, grid, sys.maxsize)
+
+
 def _finer(score: Score) -> Score:
-    ticks = math.lcm(score.ticks_per_quarter, FINEST)
-    times = ticks // score.ticks_per_quarter
-    notes = score.notes[on_keyboard(score)] * np.array([times, times, 1])
-    return replace(score, notes=notes, ticks_per_quarter=ticks, length=score.length * times)
+    return on_grid(score, math.lcm(score.ticks_per_quarter, FINEST))
+
+
+def distinct(human: Sequence[Piece], machine: Sequence[Piece]) -> tuple[list[Piece], list[Piece]]:
+    """The `ready` songs of both sides without those that have the notes of one before them, on sixteenths."""
+    once: dict[bytes, Piece] = {}
+    for song in (*human, *machine):
+        once.setdefault(_sixteenths(song).tobytes(), song)
+    kept = set(once.values())
+    return [song for song in human if song in kept], [song for song in machine if song in kept]
 
 
 def off_grid(songs: Sequence[Piece]) -> float:
-    """The share of notes that begin on no sixteenth and no triplet."""
-    off = [song.score.notes[:, START] * 12 % song.score.ticks_per_quarter != 0 for song in songs]
-    return float(np.concatenate(off).mean()) if any(map(len, off)) else 0.0
+    """The share of notes that begin or end on no sixteenth and no triplet."""
+    off = [(song.score.notes[:, [START, END]] * 12 % song.score.ticks_per_quarter).any(axis=1) for song in songs]
+    return sum(int(one.sum()) for one in off) / max(sum(one.size for one in off), 1)
 
 
 def pair_up(human: Sequence[Piece], machine: Sequence[Piece], count: int, seconds: float, seed: int) -> list[Pair]:
@@ -113,11 +125,11 @@ def pair_up(human: Sequence[Piece], machine: Sequence[Piece], count: int, second
 def _matches(human: Sequence[Piece], machine: Sequence[Piece], seconds: float) -> list[tuple[Piece, Piece, int | None]]:
     """Songs that go together, each once: those that begin alike, with the bar to hear both from; then by metre.
 
-    A machine's song that begins as a person's does goes with that one or with none.
+    A machine's song that begins as a person's does goes with that one, in its metre, or with none.
     """
     openings = {opening: song for song in human if (opening := _opening(song))}
     primed = {song: openings[opening] for song in machine if (opening := _opening(song)) in openings}
-    first = {person: song for song, person in reversed(primed.items())}
+    first = {person: song for song, person in reversed(primed.items()) if person.metre == song.metre}
     matches: list[tuple[Piece, Piece, int | None]] = []
     for person, song in first.items():
         shared, lead = _shared(person, song), min(LEAD, person.bars_in(seconds) // 3)
@@ -132,18 +144,24 @@ def _matches(human: Sequence[Piece], machine: Sequence[Piece], seconds: float) -
     return matches
 
 
+def _sixteenths(song: Piece) -> NDArray[np.int64]:
+    return on_grid(song.score, SIXTEENTHS).notes
+
+
 def _opening(song: Piece) -> bytes:
     """How a song begins, on sixteenths; nothing where it begins with silence."""
-    steps = roll.encode(quantise(song.score, SIXTEENTHS))[: OPENING * SIXTEENTHS]
-    return np.packbits(steps).tobytes() if steps.any() else b""
+    notes, stop = _sixteenths(song), OPENING * SIXTEENTHS
+    return np.minimum(notes[notes[:, START] < stop], [stop, stop, sys.maxsize]).tobytes()
 
 
 def _shared(one: Piece, other: Piece) -> int:
     """The whole bars that two songs have in common from their beginning."""
-    first, second = (roll.encode(quantise(song.score, SIXTEENTHS)) for song in (one, other))
-    length = min(len(first), len(second))
-    differ = np.flatnonzero((first[:length] != second[:length]).any((1, 2)))
-    return int((int(differ[0]) if len(differ) else length) / SIXTEENTHS / one.metre)
+    first, second = (
+        {(note[when], when, note[PITCH]) for note in _sixteenths(song).tolist() for when in (START, END)}
+        for song in (one, other)
+    )
+    differ = min(first ^ second, default=max(first))  # begins or ends in one alone
+    return int(differ[0] / SIXTEENTHS / one.metre)
 
 
 def _clips(one: Piece, other: Piece, seconds: float, begin: int | None = None) -> tuple[Piece, Piece]:

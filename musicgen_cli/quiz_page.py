@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import json
-import tempfile
 import wave
 from collections.abc import Iterable
 from importlib import resources
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen_cli import sound
+from musicgen_cli.errors import MusicgenError
 from musicgen_cli.piano import RATE
 from musicgen_cli.quiz import Pair, Piece
 from musicgen_cli.quiz_score import ANSWERS, HEARD, KEY, SAME, VERSION
@@ -30,7 +30,8 @@ SMALL = 0.9  # how much less than it could an MP3 keeps: 56 kbit/s
 def page(pairs: Iterable[Pair], settings: dict[str, Any]) -> tuple[bytes, bytes]:
     """The page of these pairs and its key, which tells the settings too, as the bytes of two files.
 
-    Everything is named by what it sounds like, and stands in the order of its name.
+    Everything is named by what it sounds like, and stands in the order of its name. Raises MusicgenError where two
+    pairs sound alike: no answer would say which of them it is to.
     """
     encode, kind = (_mp3, "audio/mpeg") if sound.packs() else (_wav, "audio/wav")
     clips: dict[str, dict[str, Any]] = {}
@@ -45,6 +46,8 @@ def page(pairs: Iterable[Pair], settings: dict[str, Any]) -> tuple[bytes, bytes]
         asked.append({"id": number, "clips": sorted(names)})
         sources = [clip.source for clip in pair.clips]
         key.append({**asked[-1], "kind": pair.kind, "person": person, "alike": pair.alike, "sources": sources})
+    if len({pair["id"] for pair in asked}) < len(asked):
+        raise MusicgenError("two pairs sound alike: take away songs that are copies, or another --seed")
     asked.sort(key=lambda pair: str(pair["id"]))
     quiz = {"format": ANSWERS, "version": VERSION, "id": _name(json.dumps(asked).encode()), "heard": HEARD}
     quiz |= {"type": kind, "pairs": asked, "clips": dict(sorted(clips.items()))}
@@ -66,7 +69,7 @@ def heard(clip: Piece, length: int) -> NDArray[np.float32]:
     frames = np.sqrt((samples[: length // FRAME * FRAME].reshape(-1, FRAME) ** 2).mean(1))
     loud = frames[frames > GATE * frames.max()]
     gain = LOUDNESS / np.sqrt((loud**2).mean()) if len(loud) else 0.0
-    return np.clip(gain * samples, -1, 1).astype(np.float32)
+    return sound.bent(gain * samples).astype(np.float32)
 
 
 def _samples(clip: Piece) -> int:
@@ -76,14 +79,7 @@ def _samples(clip: Piece) -> int:
 
 def _mp3(samples: NDArray[np.float32]) -> bytes:
     """In as many bytes as any other music of that length."""
-    import soundfile
-
-    how = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": SMALL}
-    with tempfile.TemporaryFile() as file:  # by its descriptor, as in `sound.write`
-        with soundfile.SoundFile(file.fileno(), "w", RATE, 1, closefd=False, **how) as out:
-            out.write(samples)
-        file.seek(0)
-        return file.read()
+    return sound.encoded([samples], "mp3", SMALL, channels=1, steady=True)
 
 
 def _wav(samples: NDArray[np.float32]) -> bytes:

@@ -20,18 +20,19 @@ TRAINING = {"none": "none", "some": "a few years", "much": "many years"}  # in m
 SIDES = ("left", "right")
 HEARD = 90  # per cent of a clip that a listener must have heard
 LEVEL = 0.05  # of significance
-BIAS = 0.01  # the same for one listener's liking for a side: there may be many listeners
+BIAS = 0.01  # the same for one listener's liking for a side, unless it is always the same: there may be many listeners
 POWER = 0.8
 MARGIN = 0.1  # around one half: what counts as indistinguishable
 TO_TELL, TO_EQUATE = 200, 215  # judgements that call 60 % from chance, or show that a true 50 % is within MARGIN
-FEWEST = 5  # listeners who may speak for others
+FEWEST, FEWEST_PAIRS = 5, 10  # listeners who may speak for others, pairs that may stand for a model
 DRAWS = 10_000
 
 
 @dataclass(frozen=True)
 class Answer:
-    """kind: of the pair; right: whether a person wrote the clip that was chosen, None where both were the same."""
+    """pair, kind: its id and kind; right: whether a person wrote what was chosen, None where both were the same."""
 
+    pair: str
     kind: str
     left: bool
     known: bool
@@ -103,15 +104,27 @@ def wilson(count: int, of: int, confidence: float = 0.95) -> tuple[float, float]
 def over_listeners(counts: Sequence[Count], confidence: float = 0.95) -> tuple[float, float]:
     """The bootstrap interval of the share in all when listeners, with all that they answered, are drawn anew.
 
-    Answers of one listener hang together; of fewer than two listeners it is undefined.
+    Answers of one listener hang together; of fewer than two listeners it is undefined. Of few the plain bootstrap is
+    too narrow: it is widened by sqrt(n / (n - 1)), and as Student's t is wider than the normal distribution
+    (Hesterberg 2015, "What teachers should know about the bootstrap").
     """
     table = np.array([(one.count, one.of) for one in counts if one.of], float).reshape(-1, 2)
     if len(table) < 2:
         return math.nan, math.nan
     times = np.random.default_rng(0).multinomial(len(table), np.full(len(table), 1 / len(table)), DRAWS)
     count, of = (times @ table).T
-    low, high = np.quantile(count / of, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    n, level, share = len(table), (1 + confidence) / 2, table[:, 0].sum() / table[:, 1].sum()
+    wider = math.sqrt(n / (n - 1)) * student(level, n - 1) / NormalDist().inv_cdf(level)
+    low, high = share + wider * (np.quantile(count / of, [1 - level, level]) - share)
+    return max(0.0, float(low)), min(1.0, float(high))
+
+
+def student(level: float, freedom: int) -> float:
+    """A quantile of Student's t: sqrt(freedom) times the tangent of an angle as dense as cos^(freedom - 1)."""
+    angles = (np.arange(100_000) + 0.5) * (np.pi / 100_000) - np.pi / 2
+    mass = np.cos(angles) ** (freedom - 1)
+    below = np.cumsum(mass)
+    return math.sqrt(freedom) * math.tan(float(np.interp(level, (below - mass / 2) / below[-1], angles)))
 
 
 def power(of: int, share: float) -> float:
@@ -196,7 +209,7 @@ def _answer(given: dict[str, Any], kind: str, clips: set[str], person: str | Non
     if not fits or min(given["heard"]) < HEARD:
         raise ValueError
     right = None if person is None else given[given["choice"]] == person
-    return Answer(kind, given["choice"] == "left", given["known"], right)
+    return Answer(given["pair"], kind, given["choice"] == "left", given["known"], right)
 
 
 # --- the score ---
@@ -209,6 +222,9 @@ def score(listeners: Sequence[Listener]) -> Score:
     training = {level: _sum(each[one.name] for one in listeners if one.training == level) for level in TRAINING}
     answers = [answer for listener in listeners for answer in listener.answers]
     flagged = {one.name: why for one in listeners if (why := _why_flagged(one))}
+    attentive = [listener for listener in listeners if listener.name not in flagged]
+    pairs = {answer.pair for one in attentive for answer in one.answers if answer.kind == PAIR and not answer.known}
+    counts = [each[listener.name] for listener in attentive]
     return Score(
         len(listeners),
         right,
@@ -218,8 +234,8 @@ def score(listeners: Sequence[Listener]) -> Score:
         _obvious(answers),
         sum(answer.known for answer in answers if answer.kind == PAIR),
         flagged,
-        _sum(count for name, count in each.items() if name not in flagged),
-        verdict(list(each.values())),
+        _sum(counts),
+        verdict(counts, len(pairs)),
     )
 
 
@@ -244,35 +260,49 @@ def _obvious(answers: list[Answer]) -> Count:
 
 def _why_flagged(listener: Listener) -> str:
     left, obvious = _lefts(listener.answers), _obvious(listener.answers)
-    why = [f"chose left {left.count} times of {left.of}"] if left.p < BIAS else []
+    one_side = left.count in (0, left.of)
+    why = [f"chose left {left.count} times of {left.of}"] if left.p < (LEVEL if one_side else BIAS) else []
     why += ["took notes at random for a person's"] if obvious.count < obvious.of else []
     return ", ".join(why)
 
 
-def verdict(counts: Sequence[Count]) -> str:
-    """What these judgements, counted by listener, can show and cannot, in a sentence or two."""
+def verdict(counts: Sequence[Count], pairs: int) -> str:
+    """What judgements of so many pairs, counted by attentive listener, can show and cannot, in a sentence or two."""
+    if not counts:
+        return "Nothing can be said: no attentive listener"
     right, listeners = _sum(counts), sum(one.of > 0 for one in counts)
     if not right.of:
         return "Nothing can be said: no pair was judged"
     low, high = over_listeners(counts)
-    told = f"{right.count} of {right.of} right, {right.share:.0%}"
-    apart = right.p < LEVEL and not low <= 0.5 <= high  # nothing lies between nan
-    if apart and right.share > 0.5:
-        alone = "; it is one listener, who speaks for nobody else" if listeners == 1 else ""
-        return f"Able to tell: {told}, more than chance gives (p = {right.p:.2g}){alone}"
-    if apart:
-        return f"Able to tell, but they take the machine for the person: {told}, less than chance (p = {right.p:.2g})"
-    near = [wilson(right.count, right.of, 0.9), over_listeners(counts, 0.9)]  # two tests of 5 %, one on each side
-    if listeners >= FEWEST and all(least > 0.5 - MARGIN and most < 0.5 + MARGIN for least, most in near):
-        return f"Indistinguishable within ten points: {told}, and what lies outside 40 to 60 % is ruled out"
-    if listeners >= FEWEST and right.of >= TO_EQUATE:
+    told = f"{right.count} of {right.of} right, {right.share:.0%}, on {pairs} pair{'s' * (pairs != 1)}"
+    chance = f"{'more' if right.share > 0.5 else 'less'} than chance gives (p = {right.p:.2g})"
+    if right.p < LEVEL and not low <= 0.5 <= high:  # nothing lies between nan
+        few = "" if listeners >= FEWEST else f"; {listeners} listener{'s' * (listeners != 1)} can speak for nobody else"
+        wrong = "" if right.share > 0.5 else ", but they take the machine for the person"
+        return f"Able to tell{wrong}: {told}, {chance}{few}"
+    least, most = over_listeners(counts, 0.9)  # two tests of 5 %, one on each side
+    agree = least > 0.5 - MARGIN and most < 0.5 + MARGIN
+    near = [0.5 - MARGIN < end < 0.5 + MARGIN for end in wilson(right.count, right.of, 0.9)]
+    if agree and all(near) and listeners >= FEWEST and pairs >= FEWEST_PAIRS:
         return (
-            f"Undecided: {told}, neither shown to differ from chance nor to lie within ten points; ask more listeners"
+            f"Indistinguishable within ten points: {told}; of these pairs less than 40 and more than 60 % is ruled out"
         )
-    least = detectable(right.of)
-    shows = f"only who is right {least} % of the time or more" if least else "nobody, however good"
-    return (
-        f"Not distinguishable, too few answers: {told}. That does not show that a model passes: {right.of} judgements"
-        f" find {shows}; it takes about {TO_TELL} to call 60 % from chance, and about {TO_EQUATE}, of {FEWEST}"
-        " listeners at least, to show that nobody can tell within ten points"
-    )
+    if right.p >= LEVEL and right.of < TO_EQUATE:
+        found = detectable(right.of)
+        shows = f"only who is right {found} % of the time or more" if found else "nobody, however good"
+        return (
+            f"Not distinguishable, too few answers: {told}. That does not show that a model passes: {right.of}"
+            f" judgements find {shows}; it takes about {TO_TELL} to call 60 % from chance, and about {TO_EQUATE}, of"
+            f" {FEWEST} listeners and {FEWEST_PAIRS} pairs at least, to show that nobody can tell within ten points"
+        )
+    told += f", {chance}" if right.p < LEVEL else ""
+    if listeners < FEWEST:
+        return f"Undecided, too few listeners: {told}; {listeners} can speak for nobody else, {FEWEST} are the least"
+    if right.p < LEVEL or (all(near) and not agree):
+        return (
+            f"Undecided, listeners differ too much: {told}; others like them may lie anywhere from {low:.0%} to"
+            f" {high:.0%}; ask more listeners"
+        )
+    if all(near):
+        return f"Undecided, too few pairs: {told}; {FEWEST_PAIRS} are the least that may stand for a model"
+    return f"Undecided: {told}, neither shown to differ from chance nor to lie within ten points; ask more listeners"

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -517,6 +518,19 @@ def test_samples_are_drawn_beside_real_music(corpus):
         plot(corpus.parent / "tune.mid", out, against=corpus)
     with pytest.raises(MusicgenError, match=r"^\S*tune.mid: is no .npy file"):
         plot(corpus, out, against=corpus.parent / "tune.mid")
+
+
+@pytest.mark.parametrize("option", [{"song": "9"}, {"count": 4}, {"first": 999}, {"steps": 1}])
+def test_options_for_rolls_do_not_go_with_against(corpus, option):
+    with pytest.raises(typer.BadParameter, match="--against draws all songs"):
+        plot(corpus, corpus.with_name("out.svg"), against=corpus, **option)
+
+
+def test_samples_of_one_bit_a_key_are_not_drawn_beside_two(corpus, tmp_path):
+    with (tmp_path / "one.npy").open("wb") as file:
+        corpora.save(corpora.gather([(Song("s"), encode(quantise(tune(1), 4)).any(2))]), file)
+    with pytest.raises(MusicgenError, match="the samples have 1 bit a key, the real music 2"):
+        plot(tmp_path / "one.npy", tmp_path / "out.svg", against=corpus)
 
 
 def test_a_checkpoint_is_drawn_as_curves(tmp_path, monkeypatch):

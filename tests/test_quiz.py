@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import wave
 from dataclasses import replace
 from fractions import Fraction
@@ -18,16 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen_cli import corpus as corpora
-from musicgen_cli import midi, sound
+from musicgen_cli import midi, sound, words
 from musicgen_cli.cli import run
+from musicgen_cli.commands.quiz import _grid
 from musicgen_cli.corpus import Song
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.piano import RATE
-from musicgen_cli.quiz import NOISE, Piece, off_grid, pair_up, ready
+from musicgen_cli.quiz import NOISE, Piece, distinct, off_grid, pair_up, ready
 from musicgen_cli.quiz_page import heard, page
 from musicgen_cli.quiz_score import OBVIOUS, PAIR, SAME, read_key
 from musicgen_cli.roll import decode, encode
-from musicgen_cli.score import PITCH, START, Score, quantise
+from musicgen_cli.score import END, PITCH, START, Score, quantise
 from tests.tunes import tune, write_songs
 
 SECONDS = 6.0
@@ -155,6 +155,58 @@ def test_flattening_puts_all_notes_on_one_grid():
         assert np.array_equal(song.score.notes[:, START] // 4, exact.score.notes[:, START])
 
 
+def test_no_clip_strikes_a_key_twice_at_once():
+    """A MIDI file can, a roll cannot: who hears it knows which is which."""
+    double = [
+        replace(song, score=replace(song.score, notes=np.concatenate([song.score.notes] * 2))) for song in songs(1, 3)
+    ]
+    for pair in pair_up(ready(double, SECONDS), ready(songs(101, 2), SECONDS), 1, SECONDS, 0):
+        for clip in pair.clips if pair.kind != OBVIOUS else pair.clips[:1]:
+            notes = clip.score.notes[np.lexsort((clip.score.notes[:, START], clip.score.notes[:, PITCH]))]
+            same_key = notes[1:, PITCH] == notes[:-1, PITCH]
+            assert (notes[1:, START] >= notes[:-1, END])[same_key].all()
+
+
+def test_silence_after_the_last_note_is_no_bar_of_a_song():
+    silent = [replace(song, score=replace(song.score, length=song.score.length + 160)) for song in songs(1, 3)]
+    assert [song.last for song in ready(silent, SECONDS)] == [song.last for song in ready(songs(1, 3), SECONDS)]
+
+
+def test_a_song_of_many_hours_is_as_good_as_any():
+    long = songs(1, 3)
+    long[0] = replace(long[0], score=Score(np.concatenate([long[0].score.notes, [[10**7, 10**7 + 4, 60]]]), 4))
+    assert len(pair_up(ready(long, SECONDS), ready(songs(101, 2), SECONDS), 1, SECONDS, 0)) == 4
+
+
+def test_a_sample_goes_with_what_it_was_primed_with_in_its_metre_only():
+    human = songs(1, 5, bars=12)
+    steps = np.concatenate([encode(songs(1, 1)[0].score)[:80], encode(songs(201, 1)[0].score)])
+    primed = [Piece("primed", replace(decode(steps, 4), time_signature=(3, 4))), *songs(101, 3, bars=12)]
+    pairs = of_kind(PAIR, pair_up(ready(human, SECONDS), ready(primed, SECONDS), 9, SECONDS, 0))
+    assert all(one.metre == other.metre for one, other in (pair.clips for pair in pairs))
+    assert "primed" not in {clip.source for pair in pairs for clip in pair.clips}
+
+
+def test_copies_are_left_out_of_both_sides():
+    human, machine = ready([*songs(1, 3), *songs(2, 2)], SECONDS), ready([*songs(101, 2), *songs(1, 1)], SECONDS)
+    kept = [[song.source for song in side] for side in distinct(human, machine)]
+    assert kept == [["Tune 1", "Tune 2", "Tune 3"], ["Tune 101", "Tune 102"]]
+
+
+def test_notes_of_nine_tenths_are_off_the_grid():
+    """As notation programs write them."""
+    gated = [
+        Piece("", Score(song.score.notes * [480, 480, 1] - [0, 48, 0], 4 * 480, 0, song.score.tempo))
+        for song in songs(1, 2)
+    ]
+    assert off_grid(ready(gated, SECONDS)) == 1
+
+
+@pytest.mark.parametrize(("ticks", "grid"), [([12, 24], 12), ([2, 4], 4), ([480, 8], 8), ([480], 4), ([], 4)])
+def test_flattening_is_to_the_machines_grid_sixteenths_at_least(ticks, grid):
+    assert _grid([Piece("", Score(np.zeros((0, 3)), each)) for each in ticks]) == grid
+
+
 def test_too_few_songs_are_refused_with_what_is_needed(sides):
     human, machine = sides
     pair_up(human[:3], machine[:2], 20, SECONDS, 0)
@@ -204,11 +256,29 @@ def test_the_order_of_all_things_on_the_page_is_that_of_their_names(made):
 
 
 def test_sounds_of_a_pair_have_as_many_bytes_and_the_same_head(made):
+    """Frames of MP3 say how they are encoded in four bytes, and all say the same, but for padding."""
+    pytest.importorskip("soundfile")
     quiz = parts(made[1])
     for pair in quiz["pairs"]:
-        first, second = (base64.b64decode(quiz["clips"][clip]["audio"]) for clip in pair["clips"])
-        assert len(first) == len(second)
-        assert first[:4] == second[:4]
+        files = [base64.b64decode(quiz["clips"][clip]["audio"]) for clip in pair["clips"]]
+        assert len(files[0]) == len(files[1])
+        heads, bounds = zip(*map(mp3_frames, files))
+        assert len(set().union(*heads)) == 1
+        assert bounds[0] == bounds[1]
+
+
+def mp3_frames(data: bytes) -> tuple[set[bytes], list[int]]:
+    """The heads of all frames without their padding bit and how the stereo is joined, and where the frames begin."""
+    kbits = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+    heads, bounds, at = set(), [], 0
+    while at + 4 <= len(data):
+        first, second, third, fourth = data[at : at + 4]
+        assert (first, second & 0xFE) == (0xFF, 0xFA)  # MPEG 1, layer III
+        heads.add(bytes([first, second, third & ~2, fourth & ~0x30]))
+        bounds.append(at)
+        at += 144_000 * kbits[third >> 4] // (44_100, 48_000, 32_000)[third >> 2 & 3] + (third >> 1 & 1)
+    assert at == len(data)
+    return heads, bounds
 
 
 def test_without_soundfile_sounds_are_wav_of_one_length(made, monkeypatch):
@@ -236,6 +306,29 @@ def test_the_key_tells_what_the_page_does_not(made):
         notes = parts(html)["clips"][known["person"] or known["clips"][0]]["notes"]
         assert [note[2] for note in notes] == pair.clips[0].score.notes[:, PITCH].tolist()
     assert set(read_key(data)["pairs"]) == {pair["id"] for pair in key["pairs"]}
+
+
+def test_two_pairs_that_sound_alike_are_refused(made):
+    with pytest.raises(MusicgenError, match="two pairs sound alike"):
+        page([*made[0], made[0][0]], {})
+
+
+def test_what_soundfile_cannot_is_no_bug_of_ours(made, monkeypatch):
+    soundfile = pytest.importorskip("soundfile")
+
+    def full(*arguments):
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", full)
+    with pytest.raises(MusicgenError, match="cannot be written as"):
+        page(made[0], {})
+
+
+def test_peaks_are_bent_not_cut(monkeypatch):
+    blocks = np.full((RATE, 2), 0.03)
+    blocks[1000:1010] = 1
+    monkeypatch.setattr(sound, "render", lambda score: [blocks])
+    assert 0.9 < abs(heard(songs(1, 1)[0], RATE)).max() < 1
 
 
 def test_all_clips_are_equally_loud():
@@ -296,9 +389,9 @@ def test_playing_that_tells_who_plays_is_said(folder, tmp_path, capsys):
         (free / f"{n}.mid").write_bytes(midi.write(Score(notes, 480, 0, score.tempo)))
     line = ["--human", free, "--machine", folder / "samples.npy", "--seconds", 6, "--pairs", 1]
     _, _, err = musicgen(*line, "-o", tmp_path / "a.html", capsys=capsys)
-    assert f"{free} is played freely, {folder}/samples.npy is not, and that tells them apart: --flatten" in err
+    assert f"{free} is off the grid, {folder}/samples.npy is not, and that tells them apart: --flatten" in err
     _, _, err = musicgen(*line, "--flatten", "-o", tmp_path / "b.html", capsys=capsys)
-    assert "freely" not in err
+    assert "off the grid" not in err
 
 
 @pytest.mark.parametrize(
@@ -312,7 +405,10 @@ def test_playing_that_tells_who_plays_is_said(folder, tmp_path, capsys):
         (["--human", "samples.npy"], 2, "a quiz needs --human and --machine"),
         ([], 2, "a quiz needs --human and --machine"),
         (["--score", "quiz.key.json"], 2, "--score needs the files with the answers"),
-        (["--score", "a", "--human", "b", "c"], 2, "--score reads answers"),
+        (["--score", "a", "--human", "b", "c"], 2, "--score reads answers: it does not go with --human"),
+        (["--score", "a", "--pairs", "20", "c"], 2, "--score reads answers: it does not go with --pairs"),
+        (["--score", "a", "--flatten", "-o", "x.html", "c"], 2, "--score reads answers: it does not go with --output"),
+        (["--human", "-", "--machine", "-"], 2, "standard input can be read once only"),
         (["answers.json"], 2, "answers and --json go with --score KEY"),
         (["--score", "text.txt", "text.txt"], 1, "text.txt: is no key of a quiz"),
         (["--score", "nowhere", "text.txt"], 1, "nowhere: no such file; `musicgen quiz` makes it"),
@@ -328,25 +424,56 @@ def test_what_cannot_be_done_is_one_line(folder, monkeypatch, capsys, line, code
     assert not list(folder.glob("quiz*"))
 
 
-def test_ctrl_c_ends_it_with_nothing_written(folder, tmp_path):
-    """At any moment, in the midst of encoding too."""
-    line = [
-        sys.executable,
-        "-m",
-        "musicgen_cli",
-        "quiz",
-        "-o",
-        "quiz.html",
-        "--seconds",
-        "20",
-        "--human",
-        folder / "songs",
-    ]
-    for seconds in (0.8, 1.2, 1.6):
-        with subprocess.Popen(
-            [*line, "--machine", folder / "samples.npy"], cwd=tmp_path, stderr=subprocess.PIPE
-        ) as run:
-            time.sleep(seconds)
-            run.send_signal(signal.SIGINT)
-        assert run.returncode in (130, -signal.SIGINT)
-        assert not list(tmp_path.iterdir())
+def test_a_page_that_cannot_be_written_leaves_no_key(folder, tmp_path, monkeypatch, capsys):
+    from musicgen_cli import streams
+
+    def full(path, data):
+        if path.suffix == ".html":
+            raise MusicgenError(f"{path}: No space left on device; nothing written")
+        path.write_bytes(data)
+
+    monkeypatch.setattr(streams, "write_bytes", full)
+    line = ["--human", folder / "songs", "--machine", folder / "samples.npy", "--seconds", 6, "--pairs", 1]
+    code, _, err = musicgen(*line, "-o", tmp_path / "quiz.html", capsys=capsys)
+    assert (code, "No space left" in err) == (1, True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_quiz_from_words_and_of_copies(folder, tmp_path, capsys):
+    """What a model of words made, five times the same, is one song."""
+    with (tmp_path / "words.npy").open("wb") as file:
+        music = [(Song(f"s{n}", 100.0), words.encode(quantise(tune(min(n, 103)), 4))) for n in range(101, 107)]
+        corpora.save(corpora.gather(music), file)
+    line = ["--human", folder / "songs", "--machine", tmp_path / "words.npy", "--seconds", 6, "--pairs", 2]
+    code, _, err = musicgen(*line, "-o", tmp_path / "quiz.html", capsys=capsys)
+    assert code == 0
+    assert f"{tmp_path}/words.npy: left out 3 songs with the notes of another" in err.splitlines()
+    assert "2 pairs and 3 controls" in err
+
+
+@pytest.mark.parametrize("encoded", [0, 3])
+def test_ctrl_c_ends_it_with_nothing_written(folder, tmp_path, encoded):
+    """Before the first clip and in the midst of encoding: a process that says where it is and waits there."""
+    code = f"""
+import sys, time
+from musicgen_cli import quiz_page
+from musicgen_cli.cli import main
+heard, count = quiz_page.heard, 0
+def wait(clip, length):
+    global count
+    count += 1
+    if count > {encoded}:
+        print("here", flush=True)
+        time.sleep(60)
+    return heard(clip, length)
+quiz_page.heard = wait
+main()
+"""
+    line = [sys.executable, "-c", code, "quiz", "-o", "quiz.html", "--seconds", "6", "--human", folder / "songs"]
+    line += ["--machine", folder / "samples.npy"]
+    with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout.readline() == b"here\n"
+        run.send_signal(signal.SIGINT)
+        run.communicate()
+    assert run.returncode in (130, -signal.SIGINT)
+    assert not list(tmp_path.iterdir())

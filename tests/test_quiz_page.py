@@ -42,6 +42,7 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
 @pytest.fixture
 def quiz(browser, folder) -> Browser:
     browser.value("window.onbeforeunload = null")  # else it asks whether to leave a quiz half done
+    browser.value("try { sessionStorage.clear() } catch { }")  # a blank page has none
     browser("Page.navigate", url="about:blank")
     browser.complaints.clear()
     browser.requests.clear()
@@ -113,6 +114,53 @@ def test_a_whole_quiz_is_answered_by_clicks_and_scores_as_answered(quiz, folder,
     assert "is of a listener whose answers are counted already" in told.err
 
 
+def answer_one(quiz: Browser) -> None:
+    listen(quiz)
+    quiz.click("#choose-left")
+    quiz.click("#next")
+
+
+def test_a_page_that_is_loaded_again_goes_on_where_it_was(quiz):
+    begin(quiz, "much")
+    answer_one(quiz)
+    before = quiz.value("JSON.stringify([listener, order, answers])")
+    quiz.value("window.onbeforeunload = null")
+    quiz.open(quiz_file(quiz))
+    assert quiz.value("JSON.stringify([listener, order, answers])") == before
+    assert quiz.value("document.getElementById('number').textContent") == f"Pair 2 of {PAIRS + 3}"
+    assert quiz.value("state.training") == "much"
+    assert quiz.value("typeof window.onbeforeunload") == "function"
+
+
+def quiz_file(quiz: Browser) -> Path:
+    return Path(quiz.value("decodeURIComponent(location.pathname)"))
+
+
+def at_the_end(quiz: Browser) -> None:
+    """As if all pairs were answered."""
+    begin(quiz)
+    quiz.value("order.forEach(([pair, [left, right]]) => answers.push({pair, left, right, choice: 'left', known: false,"
+               " heard: [100, 100]})); go()")  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "commanded"), [(False, False), (False, True), (True, False)])
+def test_copied_is_said_of_what_is_copied_alone(quiz, written, commanded):
+    at_the_end(quiz)
+    quiz.value(f"navigator.clipboard.writeText = () => Promise.{'resolve' if written else 'reject'}();"
+               f" document.execCommand = () => {json.dumps(commanded)}; 0")  # fmt: skip
+    quiz.click("#copy")
+    quiz.wait("document.getElementById('copy').textContent.includes('opied')")
+    assert (quiz.value("document.getElementById('copy').textContent") == "Copied") == (written or commanded)
+    assert (quiz.value("window.onbeforeunload") is None) == (written or commanded)
+
+
+def test_who_sees_nothing_is_told_what_is_shown(quiz):
+    at_the_end(quiz)
+    names = quiz.value("[...document.querySelectorAll('svg')].map(svg => svg.getAttribute('aria-label'))")
+    assert names[:2] == ["notes of pair 1, left", "notes of pair 1, right"]
+    assert len(set(names)) == 2 * (PAIRS + 3)
+
+
 def wait_for(folder: Path, pattern: str) -> list[Path]:
     end = time.monotonic() + 20
     while not (found := list(folder.glob(pattern))) and time.monotonic() < end:
@@ -139,6 +187,7 @@ def test_one_clip_sounds_at_a_time_and_each_must_be_heard(quiz):
         quiz.click(f"#play-{side}")
         quiz.wait(f"players.{side}.ended")
     assert disabled(quiz, "choose-left")
+    assert quiz.value("document.getElementById('heard-left').value") < 0.9  # what was heard, not how far
 
 
 def test_every_listener_has_an_order_of_their_own(quiz, folder):

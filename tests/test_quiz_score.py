@@ -26,6 +26,7 @@ from musicgen_cli.quiz_score import (
     read_key,
     score,
     seal,
+    student,
     verdict,
     wilson,
 )
@@ -67,6 +68,10 @@ def always_left(dice, person):
     return "left"
 
 
+def always_right(dice, person):
+    return "right"
+
+
 def scored(pairs, *files):
     key = read_key(key_of(pairs))
     return score([read_answers(file, key) for file in files])
@@ -102,15 +107,14 @@ def test_wilson_as_published():
     assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
 
 
-@given(st.integers(1, 12), st.sampled_from([0.5, 0.6, 0.75, 0.9]))
+@given(st.integers(0, 10), st.sampled_from([0, 0.5, 0.6, 0.75, 0.9, 1]))
 def test_power_by_going_through_all_answers(of, share):
     rejecting = 0.0
-    for answers in itertools.product([True, False], repeat=of) if of < 9 else []:
+    for answers in itertools.product([True, False], repeat=of):
         right = sum(answers)
         if binomial(right, of) < 0.05 and 2 * right > of:
             rejecting += share**right * (1 - share) ** (of - right)
-    if of < 9:
-        assert power(of, share) == pytest.approx(rejecting, abs=1e-12)
+    assert power(of, share) == pytest.approx(rejecting, abs=1e-12)
 
 
 def test_the_numbers_of_judgements_that_are_promised():
@@ -143,14 +147,33 @@ def test_the_bootstrap_is_that_of_a_plain_loop():
     for _ in range(20_000):
         drawn = [table[i] for i in dice.integers(3, size=3)]
         shares.append(sum(one.count for one in drawn) / sum(one.of for one in drawn))
-    assert over_listeners(table) == pytest.approx(np.quantile(shares, [0.025, 0.975]), abs=0.02)
+    wider = math.sqrt(3 / 2) * 4.3027 / 1.96
+    expected = [17 / 28 + wider * (end - 17 / 28) for end in np.quantile(shares, [0.025, 0.975])]
+    assert over_listeners(table) == pytest.approx(np.clip(expected, 0, 1), abs=0.02)
+
+
+@pytest.mark.parametrize(("freedom", "t"), [(1, 12.7062), (2, 4.3027), (4, 2.7764), (10, 2.2281), (1000, 1.9623)])
+def test_students_t_as_published(freedom, t):
+    assert student(0.975, freedom) == pytest.approx(t, rel=1e-4)
+    assert student(0.025, freedom) == pytest.approx(-t, rel=1e-4)
+
+
+@pytest.mark.parametrize("listeners", [2, 3, 6])
+def test_listeners_who_differ_but_know_nothing_in_all_rarely_tell(listeners):
+    """Each is right as often as chance has it for them, one half in the mean: no more than one in twenty is called."""
+    dice = np.random.default_rng(listeners)
+    answered = [[Count(int(right), 20) for right in dice.binomial(20, dice.beta(3, 3, listeners))] for _ in range(200)]
+    told = [
+        verdict(counts, 20) for counts in answered if binomial(sum(one.count for one in counts), 20 * listeners) < 0.05
+    ]
+    assert sum(text.startswith("Able") for text in told) <= 0.08 * 200  # 5 %, and what so few tries may add
 
 
 # -- listeners
 
 
 def test_a_coin_is_not_distinguishable_for_too_few_answers():
-    found = scored(20, answer(20, coin, seed=1))
+    found = scored(20, answer(20, coin, seed=3))
     assert found.right.p > 0.05
     assert found.verdict.startswith("Not distinguishable, too few answers: ")
     assert "does not show that a model passes: 20 judgements find only who is right" in found.verdict
@@ -160,21 +183,22 @@ def test_a_coin_is_not_distinguishable_for_too_few_answers():
 
 def test_one_listener_of_twenty_pairs_never_shows_that_a_model_passes():
     for right in range(21):
-        assert not verdict([Count(right, 20)]).startswith("Indistinguishable")
-    assert not verdict([Count(500, 1000)]).startswith("Indistinguishable")
+        assert not verdict([Count(right, 20)], 20).startswith("Indistinguishable")
+    assert not verdict([Count(500, 1000)], 1000).startswith("Indistinguishable")
 
 
 def test_who_knows_is_able_to_tell():
     found = scored(20, answer(20, perfect))
     assert (found.right, found.obvious) == (Count(20, 20), Count(1, 1))
     assert found.verdict.startswith("Able to tell: 20 of 20 right")
-    assert "who speaks for nobody else" in found.verdict
+    assert found.verdict.endswith(
+        "on 20 pairs, more than chance gives (p = 1.9e-06); 1 listener can speak for nobody else"
+    )
     assert not found.flagged
 
 
 def test_who_is_always_wrong_can_tell_too():
-    found = scored(20, answer(20, lambda dice, person: {"left": "right"}.get(person, "left")))
-    assert found.verdict.startswith("Able to tell, but they take the machine for the person")
+    assert verdict([Count(0, 20)], 20).startswith("Able to tell, but they take the machine for the person: 0 of 20")
 
 
 def test_who_always_clicks_left_is_flagged():
@@ -183,6 +207,21 @@ def test_who_always_clicks_left_is_flagged():
     assert list(found.flagged) == ["lefty"]
     assert found.unflagged == Count(20, 20)
     assert found.right.of == 40  # and yet counted
+
+
+def test_who_clicks_one_side_only_is_not_called_unable():
+    """Twelve of them are right half of the time, whatever they heard."""
+    files = [answer(20, side, f"{side.__name__} {i}", seed=i) for i in range(6) for side in (always_left, always_right)]
+    assert scored(20, *files).verdict == "Nothing can be said: no attentive listener"
+    found = scored(20, *files, answer(20, perfect, "ear"))
+    assert found.verdict.startswith("Able to tell: 20 of 20 right")
+    assert found.right.of == 13 * 20  # the table has them all
+
+
+@pytest.mark.parametrize(("pairs", "known"), [(1, False), (2, False), (3, True), (4, True)])
+def test_one_side_only_is_flagged_from_three_pairs_on(pairs, known):
+    """A coin falls on one side six times once in 32 times; five times is no sign yet."""
+    assert ("chose left" in scored(pairs, answer(pairs, always_left)).flagged.get("one", "")) == known
 
 
 def test_who_takes_noise_for_music_is_flagged():
@@ -201,14 +240,34 @@ def test_many_coins_are_indistinguishable():
 
 
 def test_a_little_above_chance_is_undecided():
-    assert verdict([Count(22, 40)] * 6).startswith("Undecided")
-    assert verdict([Count(0, 0)]) == "Nothing can be said: no pair was judged"
+    assert verdict([Count(22, 40)] * 6, 40).startswith("Undecided")
+    assert verdict([Count(0, 0)], 0) == "Nothing can be said: no pair was judged"
 
 
 def test_listeners_who_differ_do_not_pass_for_many_answers():
     """Half of them know, half are always wrong: half is right in all, and that shows nothing."""
-    assert verdict([Count(40, 40)] * 3 + [Count(0, 40)] * 3).startswith("Undecided")
-    assert verdict([Count(40, 40)] * 3 + [Count(8, 40)] * 3).startswith("Undecided")  # though p is small
+    assert verdict([Count(40, 40)] * 3 + [Count(0, 40)] * 3, 40).startswith("Undecided, listeners differ too much: ")
+    assert verdict([Count(40, 40)] * 3 + [Count(8, 40)] * 3, 40).startswith(
+        "Undecided, listeners differ too much: "
+    )  # though p is small
+
+
+@pytest.mark.parametrize(
+    ("counts", "pairs", "said"),
+    [
+        ([Count(40, 40), Count(15, 40)], 40, "Undecided, too few listeners: 55 of 80 right, 69%, on 40 pairs, more"),
+        ([Count(200, 400)], 400, "Undecided, too few listeners: 200 of 400 right"),
+        ([Count(1, 1), Count(0, 1)] * 130, 1, "Undecided, too few pairs: 130 of 260 right, 50%, on 1 pair; 10 are"),
+        ([Count(1, 20)] * 5 + [Count(19, 20)] * 6, 20, "Undecided, listeners differ too much: 119 of 220 right, 54%"),
+        ([Count(24, 40)] * 3, 40, "Able to tell: 72 of 120 right, 60%, on 40 pairs, more than chance gives"
+         " (p = 0.035); 3 listeners can speak for nobody else"),
+        ([Count(9, 20)] * 2, 20, "Not distinguishable, too few answers: 18 of 40 right"),
+        ([Count(50, 100)] * 6, 100, "Indistinguishable within ten points: 300 of 600 right, 50%, on 100 pairs"),
+        ([], 0, "Nothing can be said: no attentive listener"),
+    ],
+)  # fmt: skip
+def test_a_verdict_says_what_is_missing(counts, pairs, said):
+    assert verdict(counts, pairs).startswith(said)
 
 
 def test_each_level_of_training_stands_apart():
@@ -334,7 +393,7 @@ def answered(tmp_path, monkeypatch):
     """A folder with a key and what four listeners sent."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quiz.key.json").write_bytes(key_of(20))
-    files = {"coin": answer(20, coin, "coin", seed=1), "ear": answer(20, perfect, "ear", "much"),
+    files = {"coin": answer(20, coin, "coin", seed=3), "ear": answer(20, perfect, "ear", "much"),
              "lefty": answer(20, always_left, "lefty", seed=3)}  # fmt: skip
     files["edited"] = files["coin"].replace(b'"choice": "left"', b'"choice": "right"', 1)
     for name, data in files.items():
@@ -368,6 +427,11 @@ def test_of_many_the_edited_one_is_refused_and_counted(answered, capsys):
     ]
     code, out, err = said(capsys, "edited.json", "nowhere.json")
     assert (code, out, err[-1]) == (1, [], "musicgen: error: none of 2 files can be scored")
+
+
+def test_the_interval_over_listeners_is_told_from_two_on(answered, capsys):
+    assert not any("drawn by listener" in line for line in said(capsys, "coin.json")[1])
+    assert any("drawn by listener" in line for line in said(capsys, "coin.json", "ear.json")[1])
 
 
 def test_json_has_every_figure_and_no_nan(answered, capsys):

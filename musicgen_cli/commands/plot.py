@@ -44,8 +44,11 @@ def plot(
     """
     if file == against == PIPE:
         raise typer.BadParameter("standard input can be read once only.")
+    if against and (song, count, first, steps) != ("1", 1, 1, None):
+        raise typer.BadParameter("--against draws all songs: it does not go with --song, --count, --first and --steps.")
     from musicgen_cli import corpus as corpora
     from musicgen_cli import drawing
+    from musicgen_cli.commands.against import check_comparable
     from musicgen_cli.commands.inputs import hear, kind, load_corpus, one_song
     from musicgen_cli.histograms_plot import histograms_plot
     from musicgen_cli.streams import check_target, naming, open_input, write_bytes
@@ -69,6 +72,7 @@ def plot(
         elif what:
             music = corpora.load(opened) if what == "corpus" else one_song(file, hear(file, opened), 4)
             if real and against:
+                check_comparable(music, real, "the real music")
                 names = ("standard input" if path == PIPE else path.name for path in (file, against))
                 picture = histograms_plot(music, real, " beside ".join(names))
             else:

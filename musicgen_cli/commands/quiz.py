@@ -6,6 +6,7 @@ import typer
 
 from musicgen_cli.commands.options import Json, Quiet, Seed
 from musicgen_cli.errors import MusicgenError
+from musicgen_cli.streams import PIPE
 
 if TYPE_CHECKING:
     from musicgen_cli.quiz import Piece
@@ -14,16 +15,20 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 20  # of a key or of answers
 SIXTEENTHS = 4
 FINE = 24  # steps per quarter note: what has more is no grid
+MAKING = ("human", "machine", "output", "pairs", "seconds", "flatten", "seed")  # options of the page alone
 OFF_GRID = 0.05  # share of notes that one hears
 
 
 def quiz(
+    context: typer.Context,
     answers: Annotated[
         list[Path] | None, typer.Argument(help="With --score: the files that listeners sent.", allow_dash=True)
     ] = None,
-    human: Annotated[Path | None, typer.Option(help="What people wrote: a folder of MIDI files, or a corpus.")] = None,
+    human: Annotated[
+        Path | None, typer.Option(help="What people wrote: a folder of MIDI files, or a corpus.", allow_dash=True)
+    ] = None,
     machine: Annotated[
-        Path | None, typer.Option(help="What a model made: a folder of MIDI files, or a corpus.")
+        Path | None, typer.Option(help="What a model made: a folder of MIDI files, or a corpus.", allow_dash=True)
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The page; its key is written beside it.")] = Path(
         "quiz.html"
@@ -49,9 +54,11 @@ def quiz(
       musicgen quiz --human songs --machine samples.npy -o quiz.html
       musicgen quiz --score quiz.key.json answers/*.json
     """
+    if human == machine == PIPE:
+        raise typer.BadParameter("standard input can be read once only.")
     if score:
-        if human or machine:
-            raise typer.BadParameter("--score reads answers: it does not go with --human and --machine.")
+        if typed := [name for name in MAKING if str(context.get_parameter_source(name)).endswith(".COMMANDLINE")]:
+            raise typer.BadParameter(f"--score reads answers: it does not go with --{typed[0]}.")
         if not answers:
             raise typer.BadParameter("--score needs the files with the answers.")
         _score(score, answers, json_, quiet)
@@ -68,7 +75,7 @@ def quiz(
 
 def _make(human: Path, machine: Path, output: Path, settings: dict[str, Any], quiet: bool) -> None:
     from musicgen_cli.commands.watch import progress
-    from musicgen_cli.quiz import off_grid, pair_up, ready
+    from musicgen_cli.quiz import distinct, off_grid, pair_up, ready
     from musicgen_cli.quiz_page import page
     from musicgen_cli.quiz_score import PAIR
     from musicgen_cli.streams import check_target, counted, say, write_bytes
@@ -82,23 +89,29 @@ def _make(human: Path, machine: Path, output: Path, settings: dict[str, Any], qu
         raise MusicgenError(f"{key}: is the key of a quiz made before; name another page, or take it away first")
     seconds, count = settings["seconds"], settings["pairs"]
     songs = [_songs(side) for side in (human, machine)]
-    grids = [song.score.ticks_per_quarter for side in songs for song in side]
-    grid = min([ticks for ticks in grids if ticks <= FINE], default=SIXTEENTHS) if settings["flatten"] else 0
-    sides = [ready(side, seconds, grid) for side in songs]
-    for path, side, kept in zip((human, machine), songs, sides):
-        if len(kept) < len(side):
-            say(f"{path}: {counted(len(side) - len(kept), 'song')} too short or too slow for a clip", quiet)
+    grid = _grid(songs[1]) if settings["flatten"] else 0
+    long = [ready(side, seconds, grid) for side in songs]
+    sides = distinct(*long)
+    for path, side, some, kept in zip((human, machine), songs, long, sides):
+        if len(some) < len(side):
+            say(f"{path}: {counted(len(side) - len(some), 'song')} too short or too slow for a clip", quiet)
+        if len(kept) < len(some):
+            say(f"{path}: left out {counted(len(some) - len(kept), 'song')} with the notes of another", quiet)
     off = [off_grid(side) > OFF_GRID for side in sides]
     if off[0] != off[1]:
         played, exact = (human, machine) if off[0] else (machine, human)
-        say(f"{played} is played freely, {exact} is not, and that tells them apart: --flatten makes them alike")
+        say(f"{played} is off the grid, {exact} is not, and that tells them apart: --flatten makes them alike")
     chosen = pair_up(sides[0], sides[1], count, seconds, settings["seed"])
     made = [pair for pair in chosen if pair.kind == PAIR]
     if len(made) < count:
         say(f"there are songs for {counted(len(made), 'pair')}, not for {count}", quiet)
     html, secret = page(progress(chosen, "playing", quiet), settings | {"human": str(human), "machine": str(machine)})
     write_bytes(key, secret)  # first: a page without a key is worth nothing
-    write_bytes(output, html)
+    try:
+        write_bytes(output, html)
+    except BaseException:
+        key.unlink(missing_ok=True)
+        raise
     alike = sum(pair.alike for pair in made)
     begin = f", {alike} that begin alike" if alike else ""
     say(
@@ -106,6 +119,11 @@ def _make(human: Path, machine: Path, output: Path, settings: dict[str, Any], qu
         f" controls; {key} holds the answers: keep it to yourself",
         quiet,
     )
+
+
+def _grid(songs: "list[Piece]") -> int:
+    """The coarsest grid of some songs, sixteenths at least; ticks as of MIDI are none."""
+    return max(SIXTEENTHS, min((ticks for one in songs if (ticks := one.score.ticks_per_quarter) <= FINE), default=0))
 
 
 def _songs(path: Path) -> list["Piece"]:
@@ -184,7 +202,7 @@ def _facts(found: "Score") -> dict[str, Any]:
 
 def _report(found: "Score") -> str:
     from musicgen_cli.commands.tables import table
-    from musicgen_cli.quiz_score import FEWEST, LEVEL, TRAINING
+    from musicgen_cli.quiz_score import LEVEL, TRAINING
     from musicgen_cli.streams import counted, printable
 
     def row(name: str, count: "Count") -> tuple[str, ...]:
@@ -195,8 +213,8 @@ def _report(found: "Score") -> str:
     title = f"{counted(found.listeners, 'listener')}, {counted(found.right.of, 'judgement')}"
     title += f"; {counted(found.heard_before, 'pair')} heard before left out" if found.heard_before else ""
     rows = [row("told right", found.right)]
-    if found.listeners >= FEWEST:
-        low, high = found.interval
+    low, high = found.interval
+    if low <= high:  # it is defined: there are two listeners
         rows.append(("  drawn by listener", "", "", f"{low:.1%} to {high:.1%}", ""))
     rows += [row(f"  musical training: {TRAINING[level]}", count) for level, count in found.training.items()]
     rows += [row("  without who is flagged", found.unflagged)] if found.flagged else []
