@@ -197,8 +197,8 @@ def load(file: BinaryIO) -> Corpus:
     if file.tell() != size or text.nbytes > MAX_TEXT * (1 + offsets.size):
         raise MusicgenError("is no musicgen corpus, or a damaged one; `musicgen encode` makes one")
     try:
-        said: bytes = text.item()
-        if said.count(b"[") + said.count(b"{") > MAX_BRACKETS * (1 + offsets.size):  # a list takes many times its place
+        said = text.item() if text.dtype.kind == "U" else text.item().decode()
+        if said.count("[") + said.count("{") > MAX_BRACKETS * (1 + offsets.size):  # a list takes many times its place
             raise ValueError
         about = json.loads(said)
         if about["format"] != FORMAT:

@@ -244,7 +244,8 @@ def test_workers_end_with_their_command(tmp_path: Path, number: signal.Signals) 
         assert run.stdin
         run.stdin.write(listed.encode())
         run.stdin.close()
-        time.sleep(0.6)
+        while not (tmp_path / ".musicgen-x.npy").exists() and run.poll() is None:
+            time.sleep(0.01)
         os.killpg(run.pid, number) if number == signal.SIGINT else run.kill()
         assert run.stderr
         assert b"Traceback" not in run.stderr.read()  # which ends when the last of them has ended

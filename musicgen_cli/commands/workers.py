@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from functools import partial
 from itertools import islice
+from multiprocessing import forkserver
 from typing import TypeVar
 
 from musicgen_cli.errors import MusicgenError
@@ -59,6 +60,11 @@ def _alone(work: Callable[[T], R], item: T) -> R:
 def _pool(jobs: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver")  # for a process with threads had better not fork itself
     context.set_forkserver_preload(["__main__", "musicgen_cli.commands.inputs"])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))  # which is for this process alone
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return ProcessPoolExecutor(jobs, context, _begin)
 
 

@@ -3,11 +3,10 @@
 import json
 import os
 import struct
-import time
 from collections.abc import Iterator
 
 from tests.midi_bytes import file, meta, metre, note, off, on, program, tempo, track
-from tests.torture.mutants import peak, verdict
+from tests.torture.mutants import peak, timed, verdict
 
 FAR = b"\xff\xff\xff\x7f"  # the longest time that four bytes say
 ON, OFF, END = on(60), off(60), b"\x00" + meta(0x2F, b"")
@@ -122,9 +121,10 @@ def costs() -> Iterator[tuple[str, str, float, int]]:
     for name, (data, _) in BOMBS.items():
         source, target = os.pipe()
         if not os.fork():
-            before, start = peak(), time.process_time()
-            said = verdict(data)
-            os.write(target, json.dumps([said, time.process_time() - start, peak() - before]).encode())
+            before, (said, seconds) = peak(), timed(data)
+            grown = peak() - before
+            seconds = min(seconds, *(timed(data)[1] for _ in range(2)))  # the machine may be busy
+            os.write(target, json.dumps([said, seconds, grown]).encode())
             os._exit(0)
         os.close(target)
         with open(source, "rb") as answer:

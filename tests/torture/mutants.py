@@ -2,7 +2,7 @@
 
 import json
 import random
-import resource
+import re
 import sys
 import time
 from collections import Counter
@@ -96,7 +96,8 @@ def timed(data: bytes) -> tuple[str, float]:
 
 def peak() -> int:
     """The most memory that this process has had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    said = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())  # getrusage counts its parent's, too
+    return int(said[1]) << 10 if said else 0
 
 
 def main(count: int, seed: int = 0) -> None:
