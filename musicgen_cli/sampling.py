@@ -142,9 +142,8 @@ def _known(loss: KeyCrossEntropy | WordCrossEntropy, logits: Tensor, before: Ten
     if isinstance(loss, WordCrossEntropy):
         scores[..., : len(SPECIALS)] = -math.inf
     elif before is not None and before.shape[-1] == 2 * KEYS:
-        scores[:, 1:-1:2] = scores[:, 1:-1:2].masked_fill(
-            ~sounding(before), -math.inf
-        )  # a continue with nothing to continue
+        nothing = ~sounding(before)  # to continue
+        scores[:, 1:-1:2] = scores[:, 1:-1:2].masked_fill(nothing, -math.inf)
     return scores
 
 
