@@ -14,8 +14,8 @@ from tests.torture.child import Child, run
 from tests.tunes import write_songs
 
 MODELS = {
-    "poly": "--hidden 12 --dense 8 --layers 1 --batch-size 8 --teacher-forcing 0.5",
-    "next": "--loss chord --memory --hidden 16 --dense 8 --batch-size 2 --target 48 --transpose 2",
+    "poly": "--hidden 12 --dense 8 --layers 1 --batch-size 8 --teacher-forcing 0.5 --epochs 10",
+    "next": "--loss chord --memory --hidden 16 --dense 8 --batch-size 2 --target 48 --transpose 2 --epochs 3",
 }
 COMMON = "--threads 1 -q --save-every 1"
 
@@ -32,9 +32,7 @@ def studio(tmp_path_factory):
 
 
 def train(name, output):
-    return (
-        f"musicgen train rolls.npy --model {name} {MODELS[name]} --epochs 3 --threads 1 -q --save-every 1 -o {output}"
-    )
+    return f"musicgen train rolls.npy --model {name} {MODELS[name]} --threads 1 -q --save-every 1 -o {output}"
 
 
 def loaded(path):
@@ -71,7 +69,7 @@ def go_on(name, folder, output, number, dice, most):
         before = path.stat().st_mtime_ns if path.exists() else 0
         while not (path.exists() and path.stat().st_mtime_ns != before):  # until it has saved anew
             time.sleep(0.002)
-        ends.append((*child.end_after(float(dice.uniform(0, 0.2)), number), child.lines()))
+        ends.append((*child.end_after(float(dice.uniform(0, 0.05)), number), child.lines()))
         if loaded(path).resume is None:  # it was done before
             path.unlink()
 
@@ -81,7 +79,7 @@ def test_killed_trainings_end_as_if_they_had_not_been(name, studio):
     out = f"killed-{name}.pt"
     ends, steps = go_on(name, studio, out, signal.SIGKILL, np.random.default_rng(1), times(10, 100))
     assert {code for code, _, _ in ends} <= {-signal.SIGKILL, 0}
-    assert len(set(steps)) > times(3, 4)
+    assert len(set(steps)) > 3
     assert min(steps) > 0
     assert same(loaded(studio / out), loaded(studio / f"{name}.pt"))
     assert not [path.name for path in studio.iterdir() if path.name.startswith(".musicgen-")]
@@ -101,7 +99,7 @@ def test_interrupted_trainings_save_at_once_and_end_as_if_they_had_not_been(name
 
 
 def test_a_second_training_of_one_checkpoint_is_refused_by_the_first_ones_number(studio):
-    first = Child(train("poly", "once.pt").replace("--epochs 3", "--epochs 2000"), studio)
+    first = Child(train("poly", "once.pt").replace("--epochs 10", "--epochs 2000"), studio)
     lock = studio / ".musicgen-once.pt.lock"
     while not (lock.exists() and lock.read_text()):
         time.sleep(0.01)
