@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from musicgen_cli import __version__, archive, words
 from musicgen_cli.corpus import Song
@@ -166,6 +167,15 @@ def load(file: BinaryIO) -> Checkpoint:
     return checkpoint
 
 
+class Undrawn(TorchFunctionMode):
+    """No normal draws: on the meta device, where there is nothing to set, torch would import its compiler for them."""
+
+    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        if function is torch.nn.init.normal_:
+            return arguments[0] if arguments else options["tensor"]
+        return function(*arguments, **(options or {}))
+
+
 def _check(checkpoint: Checkpoint) -> None:
     """Refuse, by some exception, what could not be built or used, before it is built."""
     for name, hint in get_type_hints(Checkpoint).items():
@@ -174,7 +184,7 @@ def _check(checkpoint: Checkpoint) -> None:
             raise ValueError
     if not 1 <= checkpoint.model_arguments.get("layers", 1) <= len(checkpoint.state_dict):
         raise ValueError
-    with torch.device("meta"):  # to know sizes, not to have them
+    with torch.device("meta"), Undrawn():  # to know sizes, not to have them
         blank = MODELS[checkpoint.model].network(**checkpoint.model_arguments).state_dict()
     if {name: value.shape for name, value in blank.items()} != {n: v.shape for n, v in checkpoint.state_dict.items()}:
         raise ValueError

@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -124,3 +126,20 @@ def test_weights_that_do_not_fit_the_model_are_refused(trained):
     trained.model_arguments = {**SIZES, "hidden": 7}
     with pytest.raises(MusicgenError, match="damaged"):
         checkpoint.load(io.BytesIO(saved(trained)))
+
+
+def test_no_compiler_is_imported_to_load_and_to_sample(trained, tmp_path):  # it took longer than all the rest
+    hearing = {"chords": True, "memory": True, "tonality": True, "shifts": 5}
+    arguments = {"size": 176, "outputs": 177, "hidden": 6, "dense": 5, "layers": 1} | hearing
+    chords = replace(trained, model="next", model_arguments=arguments, loss="chord", loss_arguments={}, source=0)
+    chords.state_dict = MODELS["next"].network(**arguments).state_dict()
+    for name, each in {"poly": trained, "chords": chords}.items():
+        (tmp_path / f"{name}.pt").write_bytes(saved(each))
+    script = """if True:
+        import sys
+        from musicgen_cli.cli import run
+        for name in ("poly", "chords"):
+            assert run(["sample", f"{name}.pt", "--length", "4", "-o", f"{name}.npy"]) == 0
+        sys.exit("torch._dynamo" in sys.modules)
+    """
+    assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False).returncode == 0

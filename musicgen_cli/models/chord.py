@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +47,29 @@ class Given:
         return torch.cat([free, following < 0], 1)
 
 
+class Rules(NamedTuple):
+    """How chords are spelled, for each choice.
+
+    limit: what may come after it, bool (size + 1, size + 1); below: which choice is so far below it, int64
+    (size + 1, size); continues: whether it continues a note, bool (size + 1,)
+    """
+
+    limit: Tensor
+    below: Tensor
+    continues: Tensor
+
+
+@cache
+@torch.inference_mode(False)  # or they could not be learned with later on
+def rules(size: int, bits: int, device: torch.device) -> Rules:
+    """The tables for a device, made when they are first used: a model that only tells its sizes needs none."""
+    choice = torch.arange(size + 1, device=device)
+    key = choice // bits
+    limit = (key < key[:, None]) | (choice == size)
+    below = (key[:, None] - key).clamp(0) * bits + choice % bits
+    return Rules(limit, below.clamp(max=size - 1)[:, :size], (choice % 2 == 1) & (choice < size) & (bits == 2))
+
+
 class ChordHead(nn.Module):
     """Given the notes above, a softmax over the bits below them and "end" (choice `size`): an exact likelihood.
 
@@ -55,10 +79,6 @@ class ChordHead(nn.Module):
     only what sounds can be continued: every step that can be played has one spelling.
     hearing: what is heard of a step; bits: of each key; features: of the model, hidden: units of a small step
     """
-
-    limit: Tensor
-    below: Tensor
-    continues: Tensor
 
     def __init__(self, hearing: Hearing, bits: int, features: int, hidden: int):
         super().__init__()
@@ -81,13 +101,10 @@ class ChordHead(nn.Module):
             nn.init.normal_(table.weight, std=0.1)
         self.above.weight.data[size] = 0
         nn.init.zeros_(self.after.weight)
-        choice = torch.arange(size + 1)
-        key = choice // self.bits
-        self.register_buffer("limit", (key < key[:, None]) | (choice == size), persistent=False)  # after each choice
-        below = (key[:, None] - key).clamp(0) * self.bits + choice % self.bits  # how far, and which bit
-        self.register_buffer("below", below.clamp(max=size - 1)[:, :size], persistent=False)
-        continues = (choice % 2 == 1) & (choice < size) & (bits == 2)
-        self.register_buffer("continues", continues, persistent=False)
+
+    @property
+    def rules(self) -> Rules:
+        return rules(self.size, self.bits, self.after.weight.device)
 
     @property
     def bias(self) -> nn.Parameter:
@@ -114,23 +131,23 @@ class ChordHead(nn.Module):
         weighed: the kinds of surroundings, weighed by (K, KINDS), as (K, size)
         """
         mixed = (hidden + above + self.last(last)).tanh()
-        interval = self.interval(mixed).gather(1, self.below[last]) * (last < self.size)[:, None]
+        interval = self.interval(mixed).gather(1, self.rules.below[last]) * (last < self.size)[:, None]
         logits: Tensor = self.out(mixed) + direct + self.after(last)
         return logits + F.pad(weighed(self.weigh(mixed)) + interval, (0, 1))
 
     def begins(self, heard: Tensor) -> Tensor:
         """Which choices begin a note after what was heard (N, heard), bool (N, size + 1)."""
         if self.bits == 2:
-            starts = ~self.continues
+            starts = ~self.rules.continues
             return F.pad(starts[:-1], (0, 1)).expand(len(heard), -1)
         return F.pad(self.hearing.bits(heard) == 0, (0, 1))
 
     def playable(self, heard: Tensor) -> Tensor:
         """Which choices can be played after what was heard (N, heard), bool (N, size + 1)."""
         if self.bits == 1:
-            return ~self.continues.expand(len(heard), -1)
+            return ~self.rules.continues.expand(len(heard), -1)
         sounds: Tensor = F.pad(sounding(self.hearing.bits(heard)).repeat_interleave(2, 1), (0, 1))
-        return sounds | ~self.continues
+        return sounds | ~self.rules.continues
 
 
 @dataclass(frozen=True)
@@ -170,7 +187,7 @@ class Chords:
             return torch.bmm(spread, around)[step, place]
 
         logits = head.logits(hidden[step], direct[step], above[step, place], last[step, place], weighed)
-        able = head.limit[last[step, place]] & head.playable(heard)[step]
+        able = head.rules.limit[last[step, place]] & head.playable(heard)[step]
         nats = F.cross_entropy(logits.masked_fill(~able, -torch.inf), spelled[step, place], reduction="none")
         return hidden.new_zeros(len(target)).index_add(0, step, nats)
 
@@ -186,12 +203,12 @@ class Chords:
         last, above = torch.full_like(songs, head.size), torch.zeros_like(self.hidden)
         likely = self.hidden.new_zeros(batch)
         while len(songs):
-            able = head.limit[last] & playable[songs]
+            able = head.rules.limit[last] & playable[songs]
             weighed = partial(weigh, around[songs])
             logits = head.logits(self.hidden[songs], self.direct[songs], above, last, weighed)
             scores = tempered(logits.masked_fill(~able, -torch.inf).log_softmax(-1), begins[songs], temperature)
             if given:
-                allowed = able & given.of(songs, batch).allows(head.limit[last], head.bits)
+                allowed = able & given.of(songs, batch).allows(head.rules.limit[last], head.bits)
                 scores = scores.masked_fill(~allowed, -torch.inf)
                 likely[songs] += scores.logsumexp(-1)
                 scores = scores.log_softmax(-1)
