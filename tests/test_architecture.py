@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import musicgen_cli
+from musicgen_cli.cli import COMMANDS
 
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
@@ -105,18 +106,18 @@ import musicgen_cli.cli as cli
 for command in sys.argv[1:]:
     with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
         cli.app([command, "--help"], prog_name="musicgen")
-    assert "Examples:" in text.getvalue(), text.getvalue()
+    assert "Example" in text.getvalue(), text.getvalue()
 print(json.dumps(sorted(sys.modules)))
 """
 
 
 def test_help_waits_for_no_heavy_import():
-    commands = ["encode", "vocab", "decode", "train", "sample", "plot", "quiz"]
+    commands = list(COMMANDS)
     done = subprocess.run([sys.executable, "-c", HELP, *commands], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))
     assert "musicgen_cli.commands.encode" in loaded
-    assert not loaded & {"torch", "rich", "music21", "symusic", "matplotlib", "soundfile"}
+    assert not loaded & {"torch", "rich", "music21", "symusic", "matplotlib", "soundfile", "pydantic"}
 
 
 def test_every_mistake_of_the_reference_has_a_test_that_names_it():

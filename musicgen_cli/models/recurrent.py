@@ -1,7 +1,6 @@
 """A stack of LSTMs that runs over whole passages or step by step, with dropout drawn beforehand."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen_cli.models.base import State
@@ -40,11 +39,7 @@ class Recurrent(nn.Module):
         for i, (layer, (hidden, cell)) in enumerate(zip(self.layers, state)):
             if i >= self.whole and dropout:
                 inputs = inputs * dropout[i - self.whole][:, 0]
-            into, recurrent, into_bias, recurrent_bias = layer.parameters()
-            gates = F.linear(inputs, into, into_bias) + F.linear(hidden, recurrent, recurrent_bias)
-            enter, forget, candidate, leave = gates.chunk(4, 1)
-            cell = forget.sigmoid() * cell + enter.sigmoid() * candidate.tanh()
-            inputs = leave.sigmoid() * cell.tanh()
+            inputs, cell = torch.lstm_cell(inputs, (hidden, cell), *layer.parameters())
             after.append((inputs, cell))
         return inputs, after
 
