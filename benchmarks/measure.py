@@ -24,11 +24,15 @@ class Row(NamedTuple):
     note: str = ""
 
     @property
+    def missed(self) -> bool:
+        return self.target is not None and statistics.median(self.ratios) < self.target
+
+    @property
     def line(self) -> str:
         """A line of a Markdown table; "missed" is said plainly."""
         ratio, low, high = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
         wanted = "" if self.target is None else f"{self.target:g}"
-        verdict = "" if self.target is None else "reached" if ratio >= self.target else "**missed**"
+        verdict = "" if self.target is None else "**missed**" if self.missed else "reached"
         spread = f"{low:.3g} to {high:.3g}"
         return f"| {self.work} | {self.against} | {wanted} | {ratio:.3g} | {spread} | {verdict} | {self.note} |"
 

@@ -15,15 +15,15 @@ from musicgen_cli.sampling import drawer, generate
 LENGTH, SOURCE = 256, 32
 
 
-def ours(batch: int) -> Callable[[], object]:
+def ours(batch: int, length: int = LENGTH) -> Callable[[], object]:
     model = MODELS["poly"].network(size=SIZE, outputs=SIZE, dropout=0.2, dense_dropout=0.5, **SIZES)
     draw = drawer(Focal(), [torch.Generator() for _ in range(batch)], threshold=0.5, temperature=0.3)
-    return lambda: generate(model, passage(batch, SOURCE), LENGTH, SOURCE, SOURCE, draw)
+    return lambda: generate(model, passage(batch, SOURCE), length, SOURCE, SOURCE, draw)
 
 
-def theirs(batch: int) -> Callable[[], object]:
+def theirs(batch: int, length: int = LENGTH) -> Callable[[], object]:
     model = StepByStep(SIZE, **SIZES).eval()
-    return lambda: model.predict(passage(batch, SOURCE), LENGTH)
+    return lambda: model.predict(passage(batch, SOURCE), length)
 
 
 def rows(folder: Path) -> Iterator[Row]:

@@ -18,17 +18,17 @@ BATCH, STEPS, SIZE = 32, 96, 176
 SIZES = {"hidden": 512, "layers": 2, "dense": 256}
 
 
-def passage(batch: int = BATCH, steps: int = STEPS) -> torch.Tensor:
+def passage(batch: int, steps: int) -> torch.Tensor:
     return (torch.rand(batch, steps, SIZE, generator=torch.Generator().manual_seed(0)) < 0.03).float()
 
 
-def ours(forcing: float, precision: str = "fp32") -> Callable[[], None]:
+def ours(forcing: float, precision: str = "fp32", batch: int = BATCH, steps: int = STEPS) -> Callable[[], None]:
     model, loss = MODELS["poly"].network(size=SIZE, outputs=SIZE, dropout=0.2, dense_dropout=0.5, **SIZES), Focal()
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    noise, source, target = torch.Generator(), passage(), passage()
+    noise, source, target = torch.Generator(), passage(batch, steps), passage(batch, steps)
 
     def step() -> None:
-        dropout = model.draw_dropout(BATCH, STEPS, STEPS, noise)
+        dropout = model.draw_dropout(batch, steps, steps, noise)
         forced = torch.rand(target.shape[:2], generator=noise) < forcing if forcing < 1 else None
         with autocast(torch.device("cpu"), precision):
             answer = teach(model, loss, source, target, forced, dropout)
@@ -40,10 +40,10 @@ def ours(forcing: float, precision: str = "fp32") -> Callable[[], None]:
     return step
 
 
-def theirs(forcing: float) -> Callable[[], None]:
+def theirs(forcing: float, batch: int = BATCH, steps: int = STEPS) -> Callable[[], None]:
     model, loss = StepByStep(SIZE, **SIZES), Focal()
     optimizer = torch.optim.RMSprop(model.parameters())
-    source, target = passage(), passage()
+    source, target = passage(batch, steps), passage(batch, steps)
 
     def step() -> None:
         optimizer.zero_grad()

@@ -1,0 +1,55 @@
+"""Fails where what was fast has become half as slow again: `make guard`.
+
+Each work is measured beside a yardstick that no change of ours makes faster or slower; two thirds of the
+ratio that was measured when the guard was set is the least it may be.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import torch
+
+from benchmarks import sampling, training
+from benchmarks.measure import HEAD, Row, versus
+from musicgen_cli.losses import Chord
+from musicgen_cli.models import MODELS
+from musicgen_cli.sampling import drawer, generate
+
+SHORT = 64  # steps
+SMALL = {"hidden": 256, "layers": 1, "dense": 128}
+
+
+def chords() -> Callable[[], object]:
+    heard = {"chords": True, "memory": True, "tonality": True, "shifts": 5}
+    torch.manual_seed(0)
+    model = MODELS["next"].network(size=training.SIZE, outputs=training.SIZE + 1, **heard, **SMALL)
+    draw = drawer(Chord(), [torch.Generator().manual_seed(1)])
+    nothing = torch.zeros(1, 0, training.SIZE)
+    return lambda: generate(model, nothing, SHORT, 0, SHORT, draw)
+
+
+def process(*arguments: str) -> Callable[[], object]:
+    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+
+
+def rows() -> Iterator[Row]:
+    predict = sampling.theirs(1, SHORT)
+    step, loop = training.ours(0.5, batch=8, steps=32), training.theirs(0.5, batch=8, steps=32)
+    yield versus("a training step", "the reference's loop", 1.0, step, loop)
+    yield versus("sampling bits", "the reference's `predict`", 1.0, sampling.ours(1, SHORT), predict)
+    yield versus("sampling chords", "the reference's `predict`", 1.0, chords(), predict)
+    yield versus(
+        "`--help`",
+        "to import NumPy",
+        1.0,
+        process("-m", "musicgen_cli", "train", "--help"),
+        process("-c", "import numpy"),
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    found = list(rows())
+    print(HEAD + "\n".join(row.line for row in found))
+    sys.exit(any(row.missed for row in found))
