@@ -22,6 +22,7 @@ from musicgen_cli.commands.songs import songs
 from musicgen_cli.commands.train import train
 from musicgen_cli.commands.vocab import vocab
 from musicgen_cli.errors import MusicgenError, is_out_of_memory
+from musicgen_cli.group import joined
 from musicgen_cli.streams import say
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -73,7 +74,8 @@ def musicgen(
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code; whatever goes wrong is one line on stderr."""
     try:
-        return _invoke(arguments)
+        with joined():
+            return _invoke(arguments)
     except UsageError as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "musicgen"

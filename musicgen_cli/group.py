@@ -3,6 +3,8 @@
 import contextlib
 import os
 import re
+import socket
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -33,20 +35,41 @@ def joined() -> Iterator[None]:
 
     try:
         store, own, processes = next(rendezvous("env://"))
+        if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+            store = _of_this_attempt(store, own)
         dist.init_process_group(timeout=WAIT, store=store, rank=own, world_size=processes)
     except (ValueError, RuntimeError) as error:
         cause = str(error).splitlines()[0]
         raise MusicgenError(f"no group as RANK and WORLD_SIZE describe it: {cause}; torchrun makes one") from None
+    said = os.dup(2)
+    if own:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere) if own else contextlib.nullcontext():
-            yield
+        yield
     except Exception as error:
         if not _is_first(store):
             raise SystemExit(1) from None
+        os.dup2(said, 2)
         if isinstance(error, RuntimeError) and TRANSPORT.search(f"{type(error).__name__}: {error}"):
             raise MusicgenError(GONE) from error
         raise
     dist.destroy_process_group()
+
+
+def _of_this_attempt(agent: "Store", own: int) -> "Store":
+    """A store where the group meets: torchrun's own still holds addresses of processes that it has replaced."""
+    from torch.distributed import TCPStore
+
+    host = os.environ["MASTER_ADDR"]
+    if not own:
+        store = TCPStore(host, 0, is_master=True, wait_for_workers=False)
+        agent.set("musicgen", str(store.port))
+        return store
+    while True:
+        port = int(agent.get("musicgen"))
+        with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=10):
+            return TCPStore(host, port, wait_for_workers=False)
+        time.sleep(0.1)  # the first process, too, starts anew
 
 
 def _is_first(store: "Store") -> bool:
@@ -117,4 +140,4 @@ def spread(module: "nn.Module") -> "nn.Module":
 
     if size() == 1:
         return module
-    return DistributedDataParallel(module, broadcast_buffers=False, static_graph=True)  # some weights may go unused
+    return DistributedDataParallel(module, static_graph=True)  # some weights may go unused

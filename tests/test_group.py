@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +19,17 @@ import torch.distributed
 import torch.nn.parallel
 
 from musicgen_cli import checkpoint, corpus, group, roll
-from musicgen_cli.commands.watch import Stop
 from musicgen_cli.corpus import Song
 from musicgen_cli.dataset import cover, inside, rates, recalled
 from musicgen_cli.losses import LOSSES
 from musicgen_cli.models import MODELS
-from musicgen_cli.training import Training
-from tests.torture.child import Child
+from musicgen_cli.training import OPTIMIZERS, Training
+from tests.torture.child import Child, run
 from tests.tunes import ENVIRONMENT, tune, write_songs
 
 SMALL = {"hidden": 16, "dense": 12, "layers": 2}
-TRAIN = "musicgen train rolls.npy --model poly --hidden 12 --dense 8 --layers 1 --hop 64 --batch-size 5 --threads 1"
+SIZES = "--hidden 12 --dense 8 --layers 1 --hop 64 --batch-size 5 --epochs 5"
+TRAIN = f"musicgen train rolls.npy --model poly {SIZES} --threads 1"
 
 
 def free_port():
@@ -53,9 +54,13 @@ def together(processes, work):
         if pid == 0:
             os.environ.update(place)
             torch.set_num_threads(1)
-            with group.joined(), os.fdopen(writer, "wb") as file:
-                pickle.dump(work(), file)
-            os._exit(0)
+            try:
+                with group.joined(), os.fdopen(writer, "wb") as file:
+                    pickle.dump(work(), file)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+            os._exit(1)
         os.close(writer)
         pipes.append(reader)
         children.append(pid)
@@ -84,7 +89,7 @@ def ends(children):
 def a_training(model, loss, source, songs=4, **more):
     """Of songs of several lengths, whose windows do not fill their last batch."""
     music = corpus.gather([(Song(f"song {i}"), roll.encode(tune(i, bars=2 + i % 3))) for i in range(songs + 1)])
-    size = 177 if loss == "chord" else 176
+    size = 177 if loss in ("chord", "cross-entropy") else 176
     torch.manual_seed(0)
     network = MODELS[model].network(176, size, **SMALL, dropout=0.1, dense_dropout=0.1, **more)
     hears = {"hearing": network.hearing, "recalled": recalled(music, range(songs + 1), network.hearing)}
@@ -93,7 +98,7 @@ def a_training(model, loss, source, songs=4, **more):
     forcing = 1.0 if loss == "chord" else 0.5
     return Training(
         network, LOSSES["roll"][loss](), windows, heard, rates(music, range(songs)), device=torch.device("cpu"),
-        epochs=3, batch_size=3, optimizer="rmsprop" if loss == "bce" else "adamw", learning_rate=5e-3, warmup=2,
+        epochs=3, batch_size=3, optimizer="plain", learning_rate=0.1, warmup=2,
         weight_decay=0.01, clip=1.0, teacher_forcing=forcing, forcing_decay="linear" if forcing < 1 else "constant",
         transpose=2, patience=0, seed=5, precision="fp32",
     )  # fmt: skip
@@ -113,7 +118,7 @@ def learned(*arguments, **more):
 def assert_close(one, other):
     assert one.keys() == other.keys()
     for name, weights in one.items():
-        np.testing.assert_allclose(weights, other[name], atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(weights, other[name], atol=2e-6, err_msg=name)
 
 
 CASES = {
@@ -127,11 +132,117 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("processes", [2, 3])
-def test_several_processes_learn_what_one_learns(case, processes):
+def test_several_processes_learn_what_one_learns(case, monkeypatch):
+    # One that does not scale gradients up which are nothing but rounding, as the others do.
+    monkeypatch.setitem(OPTIMIZERS, "plain", lambda weights, lr, weight_decay: torch.optim.SGD(weights, lr, 0.9))
     arguments, more = CASES[case]
     weights, told = learned(*arguments, **more)
     assert len(a_training(*arguments, **more).train) % 3
-    for theirs, said in together(processes, lambda: learned(*arguments, **more)):
+    begun = a_training(*arguments, **more).model.state_dict()
+    assert max(abs(weights[name] - value.numpy()).max() for name, value in begun.items()) > 0.05
+    for theirs, said in together(3, lambda: learned(*arguments, **more)):
         assert_close(theirs, weights)
         np.testing.assert_allclose(said, told, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    """A folder with a corpus, and a model that one process has learned."""
+    folder = tmp_path_factory.mktemp("group")
+    write_songs(folder / "songs", 12)
+    assert run("musicgen encode songs -o rolls.npy", folder)[0] == 0
+    assert run(f"{TRAIN} -o alone.pt", folder)[0] == 0
+    return folder
+
+
+def loaded(path):
+    with path.open("rb") as file:
+        return checkpoint.load(file)
+
+
+def assert_learned_alike(one, other):
+    """That two trainings came to the same but for rounding, which adamw scales up where a gradient is next to none."""
+    assert one.resume is other.resume is None
+    for name in ("valid_loss", "valid_f1", "learning_rate", "epoch"):
+        values = [[row[name] for row in point.history] for point in (one, other)]
+        np.testing.assert_allclose(*values, rtol=1e-3, err_msg=name)
+    assert one.threshold == pytest.approx(other.threshold, abs=1e-3)
+    for name, weights in one.state_dict.items():
+        assert (weights - other.state_dict[name]).abs().mean() < 1e-4
+    assert one.split == other.split
+
+
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+def test_a_training_goes_on_with_another_number_of_processes(first, then, studio):
+    out = f"{first}-{then}.pt"
+    line = f"{TRAIN} -o {out}"
+    for processes, more in ((first, "--minutes 1e-9"), (then, "--resume")):
+        codes, said = ends(commands(studio, *[f"{line} {more}"] * processes))
+        assert codes == [0] * processes, said
+        assert [bool(lines) for lines in said] == [True] + [False] * (processes - 1)
+        assert len([text for text in said[0] if text.startswith("epoch")]) == 1
+        assert f"saved {out}" in said[0][-1]
+    assert_learned_alike(loaded(studio / out), loaded(studio / "alone.pt"))
+
+
+def test_a_signal_to_one_process_ends_all_of_them_and_saves_once(studio):
+    children = commands(studio, *[f"{TRAIN} -o stopped.pt --epochs 100000 --save-every 1"] * 2)
+    wait_for(studio / "stopped.pt")
+    for _ in range(3):  # torchrun passes on what Ctrl-C has told everybody already
+        os.kill(children[1].pid, signal.SIGTERM)
+    codes, said = ends(children)
+    assert codes == [143, 143]
+    assert said[0][-1].endswith("saved stopped.pt, --resume goes on")
+    assert said[1] == []
+    assert loaded(studio / "stopped.pt").resume["step"] > 0
+
+
+def wait_for(path, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+MISTAKES = {
+    "all lack the file": ([TRAIN.replace("rolls", "none")] * 2, "none.npy: no such file"),
+    "all lack the option": ([f"{TRAIN} --hiden 3"] * 2, "No such option: --hiden"),
+    "one lacks the file": ([TRAIN, TRAIN.replace("rolls", "none")], "none.npy: no such file"),
+    "one is told otherwise": ([TRAIN, f"{TRAIN} --seed 3"], "other options"),
+    "there are more processes than windows": ([f"{TRAIN} --batch-size 1"] * 2, "is of all 2 processes together"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_failure_of_one_ends_all_with_one_line(mistake, studio):
+    lines, told = MISTAKES[mistake]
+    codes, said = ends(commands(studio, *[f"{line} -o failed.pt" for line in lines]))
+    assert min(codes) > 0
+    (line,) = [text for texts in said for text in texts if not text.startswith(("12 songs", "* the best", "epoch"))]
+    assert line.startswith("musicgen: error: ")
+    assert told in line
+    assert not (studio / "failed.pt").exists()
+
+
+def test_one_that_is_killed_ends_all_with_one_line(studio):
+    children = commands(studio, *[f"{TRAIN} -q -o killed.pt --epochs 100000 --save-every 1"] * 3)
+    wait_for(studio / "killed.pt")
+    os.kill(children[1].pid, signal.SIGKILL)
+    codes, said = ends(children)
+    assert codes == [1, -signal.SIGKILL, 1]
+    assert [line for lines in said for line in lines] == [f"musicgen: error: {group.GONE}"]
+    loaded(studio / "killed.pt")
+
+
+def test_torchrun_starts_anew_what_was_killed_and_that_goes_on(studio):
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
+    line += ["-m", "musicgen_cli", *TRAIN.split()[1:], "--save-every=1", "-o", "restarted.pt"]
+    with subprocess.Popen(line, cwd=studio, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as torchrun:
+        wait_for(studio / "restarted.pt")
+        children = Path(f"/proc/{torchrun.pid}/task/{torchrun.pid}/children").read_text().split()
+        rank = {re.search(rb"\0RANK=(\d)", Path(f"/proc/{pid}/environ").read_bytes())[1]: pid for pid in children}
+        os.kill(int(rank[b"1"]), signal.SIGKILL)
+        said = torchrun.communicate(timeout=120)[1]
+    assert torchrun.returncode == 0, said
+    assert said.count("goes on\n") == 1
+    assert "Traceback" not in said
+    assert_learned_alike(loaded(studio / "restarted.pt"), loaded(studio / "alone.pt"))

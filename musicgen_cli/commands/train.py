@@ -10,7 +10,6 @@ import typer
 from musicgen_cli.commands.options import Device, Precision, Quiet, Seed, Threads, use
 from musicgen_cli.commands.watch import Stop, ending, row, sparing, summary, watched, write_log
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.group import joined
 from musicgen_cli.streams import PIPE, alone, check_target, refuse_suffix, say
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ SETTINGS = ("model", "loss", "alpha", "gamma", "memory", "source", "target", "ho
 SAME = ("model_arguments", "loss_arguments", "form", "steps_per_quarter", "split", "content", "settings", "words")
 
 
-@joined()
 def train(
     context: typer.Context,
     corpus: Annotated[
