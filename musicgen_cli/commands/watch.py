@@ -46,7 +46,7 @@ class Stop:
 
     def __init__(self, minutes: float):
         self.deadline = time.monotonic() + 60 * minutes if minutes else math.inf
-        self.code = 0
+        self.signal = self.code = 0  # what this process was told; what it has ended for, as all of its group have
 
     def __enter__(self) -> "Stop":
         self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -57,14 +57,14 @@ class Stop:
             signal.signal(number, handler)
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        if self.code and not group.there():
+        if self.signal and not group.there():
             raise SystemExit(128 + number)
-        self.code = 128 + number
+        self.signal = 128 + number
 
     def __call__(self) -> bool:
-        wanted = group.most(self.code or int(time.monotonic() > self.deadline))
-        self.code = wanted if wanted > 1 else 0
-        return wanted > 0
+        told = group.most(self.signal or int(time.monotonic() > self.deadline))
+        self.code = told if told > 1 else 0
+        return told > 0
 
 
 def watched(run: "Training", stop: Stop, quiet: bool, every: int | None) -> Iterator["Epoch | None"]:
