@@ -186,6 +186,8 @@ class Training:
         model.expect(loss.begin(torch.tensor(rates, dtype=torch.float32)))
         self.density = float(rates.mean())
         self.move = move or model.hearing.move
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32, as cuDNN takes for LSTMs anyway
         self.model, self.loss, self.train, self.valid = model.to(device), loss, train, valid
         self.device, self.epochs, self.batch_size, self.clip = device, epochs, batch_size, clip
         self.forcing, self.decay, self.shift = teacher_forcing, forcing_decay, transpose

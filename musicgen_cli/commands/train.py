@@ -101,7 +101,7 @@ def train(
     ] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Stop in good order after this long; 0 is never.")] = 0,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Windows learned from at once. Default: 8; chord 4.")
+        int | None, typer.Option(min=1, help="Windows learned from at once, by all processes. Default: 8; chord 4.")
     ] = None,
     optimizer: Annotated[
         Literal["adamw", "rmsprop"], typer.Option(help="rmsprop is what the first experiment used.")
@@ -175,6 +175,7 @@ def train(
       musicgen train rolls.npy --loss chord --memory
       musicgen train rolls.npy -o small.pt --hidden 128 --epochs 10 --log small.csv
       musicgen train rolls.npy -o small.pt --resume
+      torchrun --nproc-per-node 4 -m musicgen_cli train rolls.npy --batch-size 64
     """
     from musicgen_cli import checkpoint, group, midi
     from musicgen_cli.commands.inputs import check_form, load_checkpoint, load_corpus, load_vocabulary

@@ -40,8 +40,8 @@ def progress(items: Sequence[T], what: str, quiet: bool) -> Iterable[T]:
 class Stop:
     """Says when a training has to stop: after so many minutes, or at Ctrl-C or SIGTERM; a second one is immediate.
 
-    In a group all stop together, and a second signal says the same again: Ctrl-C reaches torchrun, too, which passes it
-    on, and kills who has not ended in time.
+    In a group all stop together, and a second signal says nothing new: torchrun sends one to all when the first has
+    ended, and kills who has not done so in time.
     """
 
     def __init__(self, minutes: float):
