@@ -136,8 +136,8 @@ def total(values: "Tensor") -> "Tensor":
 
 def spread(module: "nn.Module") -> "nn.Module":
     """The module, such that its gradients become the means over all processes as they are found."""
-    from torch.nn.parallel import DistributedDataParallel
-
     if size() == 1:
         return module
+    from torch.nn.parallel import DistributedDataParallel
+
     return DistributedDataParallel(module, static_graph=True)  # some weights may go unused
