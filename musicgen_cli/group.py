@@ -13,7 +13,7 @@ from musicgen_cli.errors import MusicgenError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.distributed import Store
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 T = TypeVar("T")
 WAIT = timedelta(days=1)  # at most, for the others: what the first process does alone may take long
@@ -58,7 +58,7 @@ def joined() -> Iterator[None]:
 
 def _of_this_attempt(agent: "Store", own: int) -> "Store":
     """A store where the group meets: torchrun's own still holds addresses of processes that it has replaced."""
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     host = os.environ["MASTER_ADDR"]
     if not own:

@@ -234,9 +234,9 @@ def train(
         raise MusicgenError(f"{corpus}: no song is on the training side of the split")
     with naming(corpus):
         material = _material(music, sides["train"], settings["transpose"], known)
-    own: Checkpoint = saved or _new_checkpoint(music, sides, settings, material)
-    state: Checkpoint = group.shared(lambda: _begun(output, own) or own)
-    if not _alike(state, own):
+    asked: Checkpoint = saved or _new_checkpoint(music, sides, settings, material)
+    state: Checkpoint = group.shared(lambda: _begun(output, asked) or asked)
+    if not _alike(state, asked):
         raise MusicgenError(f"{corpus}: other music, or other options, than the first process has; give all the same")
     if state.resume and not saved:
         saved = state
