@@ -134,6 +134,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     if "_MUSICGEN_COMPLETE" in os.environ:  # a shell asks how to complete a command line
         app(prog_name="musicgen")
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to take away
     gc.freeze()  # what is left goes with the process; to search it for cycles takes a third as long as to import torch
     sys.exit(code)
