@@ -206,6 +206,7 @@ MISTAKES = {
     "all lack the option": ([f"{TRAIN} --hiden 3"] * 2, "No such option: --hiden"),
     "one lacks the file": ([TRAIN, TRAIN.replace("rolls", "none")], "none.npy: no such file"),
     "one is told otherwise": ([TRAIN, f"{TRAIN} --seed 3"], "other options"),
+    "all would read one pipe": ([TRAIN.replace("rolls.npy", "-")] * 2, "one pipe"),
     "there are more processes than windows": ([f"{TRAIN} --batch-size 1"] * 2, "is of all 2 processes together"),
 }
 

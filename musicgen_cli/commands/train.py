@@ -206,6 +206,8 @@ def train(
     for name, usual in (DEFAULTS | own).items():
         settings[name] = usual if settings[name] is None else settings[name]
     settings["hop"] = hop or settings["target"]
+    if corpus == PIPE and group.size() > 1:
+        raise MusicgenError("several processes cannot read one pipe: name a file")
     if settings["batch_size"] < group.size():
         wanted = f"--batch-size {settings['batch_size']} is of all {group.size()} processes together"
         raise MusicgenError(f"{wanted}: take {group.size()} or more, or fewer processes")
