@@ -22,6 +22,7 @@ from musicgen_cli.commands.songs import songs
 from musicgen_cli.commands.train import train
 from musicgen_cli.commands.vocab import vocab
 from musicgen_cli.errors import MusicgenError, is_out_of_memory
+from musicgen_cli.group import joined
 from musicgen_cli.streams import say
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -73,7 +74,8 @@ def musicgen(
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code; whatever goes wrong is one line on stderr."""
     try:
-        return _invoke(arguments)
+        with joined():
+            return _invoke(arguments)
     except UsageError as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "musicgen"
@@ -132,6 +134,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     if "_MUSICGEN_COMPLETE" in os.environ:  # a shell asks how to complete a command line
         app(prog_name="musicgen")
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to take away
     gc.freeze()  # what is left goes with the process; to search it for cycles takes a third as long as to import torch
     sys.exit(code)

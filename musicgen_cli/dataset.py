@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from musicgen_cli.corpus import Corpus
+from musicgen_cli.device import onto
 from musicgen_cli.hearing import Hearing
 from musicgen_cli.score import KEYS
 from musicgen_cli.vocabulary import UNKNOWN, Vocabulary
@@ -88,11 +89,12 @@ class Windows:
         rows = np.where(inside, rows, 0)
         steps = to_steps(self.corpus.music[rows])
         steps *= torch.from_numpy(inside).view(*inside.shape, *[1] * (steps.dim() - 2))
+        read, real = onto(device, steps), onto(device, torch.from_numpy(inside))  # bits as bytes
         if self.hearing.size:
-            said = [] if self.recalled is None else [self.recalled[rows] * inside[..., None]]
-            steps = self.hearing.told(steps, *map(torch.from_numpy, said))
-        read = as_input(steps.to(device, non_blocking=True))
-        return read[:, :source], read[:, source:], torch.from_numpy(inside[:, source:]).to(device)
+            said = [] if self.recalled is None else [torch.from_numpy(self.recalled[rows] * inside[..., None])]
+            read = self.hearing.told(read, *(onto(device, part) for part in said))
+        read = as_input(read)
+        return read[:, :source], read[:, source:], real[:, source:]
 
     def batches(self, most: int, cells: int) -> Iterator[NDArray[np.int64]]:
         """All windows, the like long together: indices of at most `most`, which fill at most `cells` steps."""

@@ -1,6 +1,7 @@
 """Where to compute, how precisely, and from which seed."""
 
 import contextlib
+import os
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,24 @@ def device(name: str) -> torch.device:
     """`auto` takes CUDA, else Apple's MPS, else the CPU; one that is asked for by name has to be there."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(kind for kind, there in available.items() if there))
+        name = next(kind for kind, there in available.items() if there)
     if not available[name]:
         raise MusicgenError(f"no {name} on this machine; use --device auto or --device cpu")
+    if name == "cuda":
+        _take_gpu(int(os.environ.get("LOCAL_RANK", 0)))
     return torch.device(name)
+
+
+def _take_gpu(number: int) -> None:
+    """Compute on the GPU of this number: of the processes that torchrun starts on a machine each has its own."""
+    if number >= (there := torch.cuda.device_count()):
+        raise MusicgenError(f"no GPU for process {number + 1} of this machine; use --nproc-per-node {there}")
+    torch.cuda.set_device(number)
+
+
+def onto(device: torch.device, tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor there; on its way to a GPU nobody waits for it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def check_precision(on: torch.device, precision: str) -> None:

@@ -64,8 +64,9 @@ class Hearing:
         """Steps (..., size), and what is recalled after them, as they are heard where nothing is moved (..., width)."""
         steps, *_ = parts
         if self.shifts:
-            unmoved = F.one_hot(torch.tensor(self.shifts), 2 * self.shifts + 1)
-            parts = (*parts, unmoved.to(steps).expand(*steps.shape[:-1], -1))
+            unmoved = steps.new_zeros(2 * self.shifts + 1)
+            unmoved[self.shifts] = 1
+            parts = (*parts, unmoved.expand(*steps.shape[:-1], -1))
         return torch.cat(parts, -1) if len(parts) > 1 else steps
 
     def silence(self, *shape: int, device: torch.device) -> Tensor:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from musicgen_cli import group
 from musicgen_cli.dataset import Move, Windows
-from musicgen_cli.device import autocast, generator
+from musicgen_cli.device import autocast, generator, onto
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.losses import BinaryCrossEntropy, Loss
+from musicgen_cli.losses import BinaryCrossEntropy, Chord, Loss
 from musicgen_cli.metrics import Counts
 from musicgen_cli.models import Answer, Chords, Dropout, SequenceModel, unroll
 from musicgen_cli.sampling import TEMPERATURE, best, drawer, fit_threshold
@@ -67,6 +68,36 @@ def teach(
     return answer.float() if isinstance(answer, Tensor) else answer
 
 
+class Lesson(nn.Module):
+    """What is differentiated of a model: the nats (B, T) of the target as heard, and the answer that they are of."""
+
+    def __init__(self, model: SequenceModel, loss: Loss, precision: str):
+        super().__init__()
+        self.model, self.loss, self.precision = model, loss, precision
+
+    def forward(
+        self, source: Tensor, target: Tensor, forced: Tensor | None, dropout: Dropout | None
+    ) -> tuple[Tensor, Answer]:
+        with autocast(source.device, self.precision):
+            answer = teach(self.model, self.loss, source, target, forced, dropout)
+        return self.loss(answer, self.model.hearing.bits(target)), answer
+
+
+def tally(nats: Tensor, chosen: Tensor | None, target: Tensor, real: Tensor) -> Tensor:
+    """Sums over the steps that are real (B, T), as (5,): nats (B, T), steps, and what `Counts` counts.
+
+    chosen: steps (B, T, ...), if any, that are compared with target
+    """
+    if chosen is None:
+        counts = [real.sum()] + [real.new_zeros(())] * 3
+    elif target.is_floating_point():
+        chosen, target, mask = chosen > 0.5, target > 0.5, real[:, :, None]
+        counts = [real.sum(), (chosen & target & mask).sum(), (chosen & mask).sum(), (target & mask).sum()]
+    else:
+        counts = [real.sum(), ((chosen == target) & real).sum(), real.sum(), real.sum()]
+    return torch.stack([(nats * real).sum(), *counts])
+
+
 @dataclass
 class Scores:
     """Sums over steps; what is read off them are means per step.
@@ -78,21 +109,11 @@ class Scores:
     steps: int = 0
     counts: Counts = field(default_factory=Counts)
 
-    def add(self, nats: Tensor, chosen: Tensor | None, target: Tensor, real: Tensor) -> None:
-        """Count nats (B, T), and chosen steps (B, T, ...) if any against target, where the steps are real (B, T)."""
-        if chosen is None:
-            sums = [real.sum()] + [real.new_zeros(())] * 3
-        elif target.is_floating_point():
-            chosen, target, mask = chosen > 0.5, target > 0.5, real[:, :, None]
-            sums = [real.sum(), (chosen & target & mask).sum(), (chosen & mask).sum(), (target & mask).sum()]
-        else:
-            sums = [real.sum(), ((chosen == target) & real).sum(), real.sum(), real.sum()]
-        steps, *bits = torch.stack(sums).tolist()
-        self.nats += float((nats * real).sum())
-        self.steps += steps
-        hits, predicted, actual = bits
-        if chosen is not None:
-            self.counts += Counts(hits, predicted, actual, steps * math.prod(target.shape[2:]))
+    def add(self, size: int, nats: float, steps: float, hits: float, predicted: float, actual: float) -> None:
+        """Add a tally; size: bits of a step that were chosen, 1 for a word, 0 where nothing was."""
+        self.nats += nats
+        self.steps += int(steps)
+        self.counts += Counts(int(hits), int(predicted), int(actual), int(steps) * size)
 
     @property
     def of_words(self) -> bool:
@@ -122,7 +143,8 @@ def evaluate(model: SequenceModel, loss: Loss, windows: Windows, device: torch.d
     for index in windows.batches(AT_ONCE, CELLS):
         source, heard, real = windows.batch(index, device)
         answer, target = teach(model, loss, source, heard), model.hearing.bits(heard)
-        scores.add(loss(answer, target), best(loss, answer), target, real)
+        sums = tally(loss(answer, target), best(loss, answer), target, real)
+        scores.add(model.hearing.size or 1, *sums.tolist())
     return scores
 
 
@@ -130,7 +152,8 @@ class Training:
     """A training that can stop after any step and go on as if it had not.
 
     All that is drawn depends on the seed and on the place in the training alone, so its state is the weights, the
-    optimiser, the schedule, the place, and the sums of the epoch begun.
+    optimiser, the schedule, the place, and the sums of the epoch begun. In a group every process has its part of each
+    batch, and what is drawn for it: but for rounding the state is the same however many they are.
 
     rates: how often each bit is set, or each word comes (size,): what the model begins with
     move: how steps are transposed, if not as bits are
@@ -163,11 +186,17 @@ class Training:
         model.expect(loss.begin(torch.tensor(rates, dtype=torch.float32)))
         self.density = float(rates.mean())
         self.move = move or model.hearing.move
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32, as cuDNN takes for LSTMs anyway
         self.model, self.loss, self.train, self.valid = model.to(device), loss, train, valid
         self.device, self.epochs, self.batch_size, self.clip = device, epochs, batch_size, clip
         self.forcing, self.decay, self.shift = teacher_forcing, forcing_decay, transpose
         self.patience, self.seed, self.precision = patience, seed, precision
         self.optimizer = OPTIMIZERS[optimizer](model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        self.lesson = group.spread(Lesson(model, loss, precision))
+        # Which other optimisers lack: not to step where the GPU finds that a loss was not finite.
+        self.steps_unasked = optimizer == "adamw" and device.type != "mps"
+        self.lengths = train.lengths
         self.batches = math.ceil(len(train) / batch_size)
         total = epochs * self.batches
 
@@ -182,6 +211,7 @@ class Training:
         self.seconds = 0.0
         self.skipped = self.failing = 0  # batches whose loss was not finite, of all and of the latest
         self.scores = Scores()  # of the epoch begun
+        self.unread: list[Tensor] = []  # of the latest batches, a tally each and whether their loss was finite
         self.best = math.inf
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
@@ -225,45 +255,64 @@ class Training:
             if stop():
                 return
 
-    def _learn(self, index: Any, forcing: float) -> None:
+    def _learn(self, index: NDArray[np.int64], forcing: float) -> None:
         self.model.train()
-        source, target, real = self.train.batch(index, self.device)
-        if self.shift:
-            drawn = np.random.default_rng([self.seed, SHIFT, self.step]).integers(
-                -self.shift, self.shift + 1, len(index)
-            )
-            shifts = torch.from_numpy(drawn).to(self.device)
-            source, target = self.move(source, shifts), self.move(target, shifts)
-        noise = generator(self.device, self.seed, NOISE, self.step)
-        dropout = self.model.draw_dropout(len(index), source.shape[1], target.shape[1], noise)
-        coins = torch.rand(target.shape[:2], generator=noise, device=self.device)
-        forced = coins < forcing if forcing < 1 else None
-        with autocast(self.device, self.precision):
-            answer = teach(self.model, self.loss, source, target, forced, dropout)
-        target = self.model.hearing.bits(target)
-        nats = self.loss(answer, target)
-        loss = (nats * real).sum() / real.sum()
+        source, target, real, forced, dropout = self._dealt(index, forcing)
+        nats, answer = self.lesson(source, target, forced, dropout)
+        loss = (nats * real).sum() / (self.lengths[index].sum() / group.size())  # of which the mean is to be found
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        finite = bool(torch.isfinite(loss + norm))
-        self.failing = 0 if finite else self.failing + 1
-        if self.failing >= MOST_FAILING:
-            raise MusicgenError("the training diverged (its loss is not finite); try a lower --learning-rate")
-        self.step += 1
-        if not finite:
-            self.skipped += 1
-            return
-        self.optimizer.step()
         with torch.no_grad():  # to spell chords takes as long as to learn them: validation has to do
             chosen = None if isinstance(answer, Chords) else best(self.loss, answer)
-        self.scores.add(nats.detach(), chosen, target, real)
+            sums = group.total(tally(nats.detach(), chosen, self.model.hearing.bits(target), real))
+        finite = torch.isfinite(sums[0] + norm)
+        for settings in self.optimizer.param_groups:
+            settings["lr"] = self.learning_rate
+        if self.steps_unasked:
+            self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        if self.steps_unasked or finite:
+            self.optimizer.step()
+        self.step += 1
+        self.unread.append(torch.stack([*sums, finite]))
+        if len(self.unread) == MOST_FAILING:
+            self._read()
+
+    def _dealt(self, index: NDArray[np.int64], forcing: float) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Dropout]:
+        """This process's part of a batch and of what is drawn for all of it: source, target, real, forced, dropout.
+
+        Where there are more processes than windows it is the first window, which does not count.
+        """
+        busy = group.rank() < len(index)
+        mine = slice(group.rank(), None, group.size()) if busy else slice(1)
+        source, target, real = self.train.batch(index[mine], self.device)
+        if self.shift:
+            dice = np.random.default_rng([self.seed, SHIFT, self.step])
+            drawn = dice.integers(-self.shift, self.shift + 1, len(index))[mine]
+            shifts = onto(self.device, torch.from_numpy(drawn))
+            source, target = self.move(source, shifts), self.move(target, shifts)
+        noise = generator(self.device, self.seed, NOISE, self.step)
+        longest, steps = int(self.lengths[index].max()), target.shape[1]
+        dropout = self.model.draw_dropout(len(index), source.shape[1], longest, noise).of(mine, steps)
+        coins = torch.rand(len(index), longest, generator=noise, device=self.device)[mine, :steps]
+        return source, target, real & busy, coins < forcing if forcing < 1 else None, dropout
+
+    def _read(self) -> None:
+        """Count what the latest batches came to: to ask a GPU after each would have it wait for us."""
+        size = 0 if isinstance(self.loss, Chord) else self.model.hearing.size or 1
+        for *sums, finite in torch.stack(self.unread).tolist() if self.unread else []:
+            if finite:
+                self.scores.add(size, *sums)
+            else:
+                self.skipped += 1
+            self.failing = 0 if finite else self.failing + 1
+            if self.failing >= MOST_FAILING:
+                raise MusicgenError("the training diverged (its loss is not finite); try a lower --learning-rate")
+        self.unread.clear()
 
     def _close_epoch(self, forcing: float) -> Epoch:
-        with autocast(self.device, self.precision):
-            valid = evaluate(self.model, self.loss, self.valid, self.device) if self.valid is not None else None
+        self._read()
+        valid = group.shared(self._evaluate)
         score = (valid or self.scores).loss
         best = score < self.best
         if best:
@@ -271,6 +320,10 @@ class Training:
             self.best_weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
         done, self.scores = self.scores, Scores()
         return Epoch(self.epoch, done, valid, forcing, self.learning_rate, self.seconds, best)
+
+    def _evaluate(self) -> Scores | None:
+        with autocast(self.device, self.precision):
+            return evaluate(self.model, self.loss, self.valid, self.device) if self.valid is not None else None
 
     def fit_threshold(self, songs: int = 8, steps: int = 256) -> float:
         """The threshold at which the best weights, running free from nothing, play as densely as the training songs.
@@ -290,6 +343,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that an exact continuation needs, beside the settings and the data."""
+        self._read()
         return {
             "weights": {name: value.cpu() for name, value in self.model.state_dict().items()},
             "optimizer": self.optimizer.state_dict(),

@@ -25,6 +25,7 @@ LEARNING = (
     "forcing_decay", "transpose", "patience", "seed", "precision",
 )  # fmt: skip
 SETTINGS = ("model", "loss", "alpha", "gamma", "memory", "source", "target", "hop", *SIZES, *LEARNING)
+SAME = ("model_arguments", "loss_arguments", "form", "steps_per_quarter", "split", "content", "settings", "words")
 
 
 def train(
@@ -100,7 +101,7 @@ def train(
     ] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Stop in good order after this long; 0 is never.")] = 0,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Windows learned from at once. Default: 8; chord 4.")
+        int | None, typer.Option(min=1, help="Windows learned from at once, by all processes. Default: 8; chord 4.")
     ] = None,
     optimizer: Annotated[
         Literal["adamw", "rmsprop"], typer.Option(help="rmsprop is what the first experiment used.")
@@ -174,8 +175,9 @@ def train(
       musicgen train rolls.npy --loss chord --memory
       musicgen train rolls.npy -o small.pt --hidden 128 --epochs 10 --log small.csv
       musicgen train rolls.npy -o small.pt --resume
+      torchrun --nproc-per-node 4 -m musicgen_cli train rolls.npy --batch-size 64
     """
-    from musicgen_cli import checkpoint, midi
+    from musicgen_cli import checkpoint, group, midi
     from musicgen_cli.commands.inputs import check_form, load_checkpoint, load_corpus, load_vocabulary
     from musicgen_cli.models import CHORDS, DEFAULTS, MODELS
     from musicgen_cli.streams import naming
@@ -186,8 +188,9 @@ def train(
     if resume and (split or vocab):
         raise typer.BadParameter("--resume keeps the split and the words that it began with: leave them out.")
     check_target(output)
-    context.with_resource(alone(output))
-    saved = load_checkpoint(output) if resume else None
+    if not group.rank():
+        context.with_resource(alone(output))
+    saved = group.shared(lambda: load_checkpoint(output)) if resume else None
     model = model or ("next" if loss == "chord" else "poly")
     of_words = saved.vocabulary is not None if saved else model == "text"
     corpus = corpus or Path("words.npy" if of_words else "rolls.npy")
@@ -203,6 +206,11 @@ def train(
     for name, usual in (DEFAULTS | own).items():
         settings[name] = usual if settings[name] is None else settings[name]
     settings["hop"] = hop or settings["target"]
+    if corpus == PIPE and group.size() > 1:
+        raise MusicgenError("several processes cannot read one pipe: name a file")
+    if settings["batch_size"] < group.size():
+        wanted = f"--batch-size {settings['batch_size']} is of all {group.size()} processes together"
+        raise MusicgenError(f"{wanted}: take {group.size()} or more, or fewer processes")
 
     music = load_corpus(corpus)
     known = load_vocabulary(vocab) if vocab else None
@@ -228,7 +236,13 @@ def train(
         raise MusicgenError(f"{corpus}: no song is on the training side of the split")
     with naming(corpus):
         material = _material(music, sides["train"], settings["transpose"], known)
-    state = saved or _new_checkpoint(music, sides, settings, material)
+    asked: Checkpoint = saved or _new_checkpoint(music, sides, settings, material)
+    state: Checkpoint = group.shared(lambda: _begun(output, asked) or asked)
+    if not _alike(state, asked):
+        raise MusicgenError(f"{corpus}: other music, or other options, than the first process has; give all the same")
+    if state.resume and not saved:
+        saved = state
+        say(f"{output}: this training, begun: goes on", quiet)
     with sparing(settings["batch_size"], resume), _going_on(output, saved):
         run = _prepare(state, material, sides, computer, corpus)
         if saved and saved.resume is not None:
@@ -243,6 +257,8 @@ def train(
     fresh = saved is None and output.exists()
     with Stop(minutes) as stop, sparing(settings["batch_size"], resume):
         for epoch in watched(run, stop, quiet, save_every):
+            if group.rank():
+                continue
             if epoch:
                 state.history.append(row(epoch))
             elif fresh and not run.best_epoch:
@@ -254,14 +270,31 @@ def train(
             if epoch and log:
                 write_log(log, state.history)
     if run.best_epoch and not stop.code:
-        state.threshold = run.fit_threshold()
+        state.threshold = group.shared(run.fit_threshold)
         state.resume = None if run.finished else run.state()
-        with open_output(output) as file:
-            checkpoint.save(state, file)
+        if not group.rank():
+            with open_output(output) as file:
+                checkpoint.save(state, file)
     kept = fresh and not run.best_epoch
     say(ending(run, output) if not kept else f"no epoch finished: {output} is what it was", quiet)
     if stop.code:
         raise SystemExit(stop.code)
+
+
+def _begun(path: Path, training: "Checkpoint") -> "Checkpoint | None":
+    """Under torchrun, which starts processes anew: the checkpoint at `path`, if it is of this training, unfinished."""
+    from musicgen_cli import group
+    from musicgen_cli.commands.inputs import load_checkpoint
+
+    with contextlib.suppress(MusicgenError):
+        found = load_checkpoint(path) if group.there() else None
+        return found if found and found.resume is not None and _alike(found, training) else None
+    return None
+
+
+def _alike(one: "Checkpoint", other: "Checkpoint") -> bool:
+    """Whether both are of the same training, which comes to the same wherever it was interrupted."""
+    return all(getattr(one, name) == getattr(other, name) for name in SAME)
 
 
 @contextlib.contextmanager

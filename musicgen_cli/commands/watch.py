@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
+from musicgen_cli import group
 from musicgen_cli.errors import MusicgenError, is_out_of_memory
 from musicgen_cli.streams import counted, interactive, say, write_bytes
 
@@ -37,11 +38,15 @@ def progress(items: Sequence[T], what: str, quiet: bool) -> Iterable[T]:
 
 
 class Stop:
-    """Says when a training has to stop: after so many minutes, or at Ctrl-C or SIGTERM; a second one is immediate."""
+    """Says when a training has to stop: after so many minutes, or at Ctrl-C or SIGTERM; a second one is immediate.
+
+    In a group all stop together, and a second signal says nothing new: torchrun sends one to all when the first has
+    ended, and kills who has not done so in time.
+    """
 
     def __init__(self, minutes: float):
         self.deadline = time.monotonic() + 60 * minutes if minutes else math.inf
-        self.code = 0
+        self.signal = self.code = 0  # what this process was told; what it has ended for, as all of its group have
 
     def __enter__(self) -> "Stop":
         self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -52,12 +57,14 @@ class Stop:
             signal.signal(number, handler)
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        if self.code:
+        if self.signal and not group.there():
             raise SystemExit(128 + number)
-        self.code = 128 + number
+        self.signal = 128 + number
 
     def __call__(self) -> bool:
-        return bool(self.code) or time.monotonic() > self.deadline
+        told = group.most(self.signal or int(time.monotonic() > self.deadline))
+        self.code = told if told > 1 else 0
+        return told > 0
 
 
 def watched(run: "Training", stop: Stop, quiet: bool, every: int | None) -> Iterator["Epoch | None"]:

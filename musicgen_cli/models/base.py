@@ -22,6 +22,11 @@ class Dropout(NamedTuple):
     decoder: list[Tensor]
     dense: Tensor
 
+    def of(self, windows: slice, steps: int) -> "Dropout":
+        """The factors of some windows of a batch, and of so many steps of the decoder."""
+        decoder = [factors[windows, :steps] for factors in self.decoder]
+        return Dropout([factors[windows] for factors in self.encoder], decoder, self.dense[windows, :steps])
+
     def at(self, t: int) -> "Dropout":
         """The factors of one step of the decoder, (B, 1, ...)."""
         return Dropout([], [factors[:, t : t + 1] for factors in self.decoder], self.dense[:, t : t + 1])
