@@ -13,7 +13,7 @@ import musicgen_cli
 
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
-    "errors", "score", "smf", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
+    "errors", "score", "events", "smf", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
     "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
     "histograms_plot", "piano", "sound", "soundfont", "page", "quiz_score", "quiz", "quiz_page",
     "device", "memory", "tonality", "hearing", "dataset", "material",
