@@ -1,6 +1,7 @@
 """Standard MIDI Files as they come from strangers: read as far as they go, in time and memory that are bounded."""
 
 from array import array
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,10 @@ BEFORE = 4096  # bytes in which a file's header is looked for: some programs put
 DRUM_CHANNEL = 9
 NOTE_OFF, NOTE_ON, PROGRAM = 0x8, 0x9, 0xC  # the upper half of a status byte
 PLACE = 32  # bits for the number of an event: where things are sorted, it stands below what they are sorted by
+PLACES = (1 << PLACE) - 1
 AGAIN = "export it again from its source"
+
+Integers, Octets, Bits = NDArray[np.int64], NDArray[np.uint8], NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -123,83 +127,66 @@ def _end(data: bytes, begin: int, size: int) -> int:
 
 
 def _parts(
-    data: bytes,
-    names: list[str],
-    track: NDArray[np.int64],
-    now: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    status: NDArray[np.uint8],
-    values: NDArray[np.intp],
+    data: bytes, names: list[str], track: Integers, now: Integers, ends: Integers, status: Octets, at: Integers
 ) -> list[Part]:
     """The notes of a file as parts, by track, channel and program.
 
     names, ends: of the tracks; the rest: of the events, the last where their data bytes begin
     """
-    octets = np.frombuffer(data, np.uint8)
+    octets = np.frombuffer(data + bytes(2), np.uint8)
+    pitch, velocity = octets[at], octets[at + 1]
     lane = track << 4 | status & 0xF
-    note = np.flatnonzero(status >> 5 == NOTE_ON >> 1)
-    pitch = octets[values[note]]
-    struck = (status[note] >= NOTE_ON << 4) & (octets[values[note] + 1] > 0)
-    if np.count_nonzero(struck) > MAX_NOTES:
+    strikes = (status >> 4 == NOTE_ON) & (velocity > 0)
+    struck = np.flatnonzero(strikes)
+    if len(struck) > MAX_NOTES:
         raise too_many(f"{MAX_NOTES} notes")
-    if not struck.any():
+    if not len(struck):
         return []
-    end = _ends(lane[note] << 8 | pitch, struck, now[note])[struck]
-    note, pitch = note[struck], pitch[struck]
-    never_ended = end < 0
-    end = np.where(never_ended, ends[track[note]], end)
-
-    told = np.flatnonzero(status >> 4 == PROGRAM)
-    told = told[np.argsort(lane[told], kind="stable")]
-    changes = np.append(-1, lane[told] << PLACE | told)
-    latest = np.searchsorted(changes, lane[note] << PLACE | note) - 1
-    programs = np.append(0, octets[values[told]] & 0x7F)
-    program = np.where(changes[latest] >> PLACE == lane[note], programs[latest], 0)
-
-    part = lane[note] << 7 | program
+    end = _ends(lane << 8 | pitch, strikes, (status >> 5 == NOTE_ON >> 1) & ~strikes)[struck]
+    until = np.where(end < 0, ends[track[struck]], now[end])
+    changes = np.flatnonzero(status >> 4 == PROGRAM)
+    part = lane[struck] << 7 | _programs(changes, pitch[changes] & 0x7F, lane, struck)
     order = np.argsort(part, kind="stable")
-    table = np.stack([now[note], end, np.minimum(pitch, 127)], 1)[order]
-    part, never_ended = part[order], never_ended[order]
-    edges = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(part)]
+    part, end, struck = part[order], end[order], struck[order]
+    table = np.stack([now[struck], until[order], np.minimum(pitch[struck], 127)], 1)
+    edges = [0, *(np.flatnonzero(part[1:] != part[:-1]) + 1).tolist(), len(part)]
     if len(edges) > MAX_TRACKS + 1:
         raise too_many(f"{MAX_TRACKS} tracks")
     return [
-        Part(names[one >> 11], one & 0x7F, one >> 7 & 0xF == DRUM_CHANNEL, table[a:b], np.count_nonzero(never_ended[a:b]))
+        Part(names[one >> 11], one & 0x7F, one >> 7 & 0xF == DRUM_CHANNEL, table[a:b], np.count_nonzero(end[a:b] < 0))
         for one, a, b in zip(part[edges[:-1]].tolist(), edges, edges[1:])
     ]
 
 
-def _ends(key: NDArray[np.int64], struck: NDArray[np.bool_], now: NDArray[np.int64]) -> NDArray[np.int64]:
-    """When each note ends that is struck, -1 for never: the first of a key ends first, and an end too many is none.
+def _ends(key: Integers, strikes: Bits, leaves: Bits) -> Integers:
+    """Which event ends the note of each event, -1 for none: the first of a key ends first, an end too many is none.
 
-    key, struck, now: (N,), which keys are struck, or else left, when
+    key: of all events; strikes, leaves: which of them begin a note, and which may end one
     """
     ends = np.full(len(key), -1)
-    packed = np.sort(key << PLACE | np.arange(len(key)))  # by key, then in order of time
-    order, key = packed & (1 << PLACE) - 1, packed >> PLACE
-    struck = struck[order]
-    group, level, before = _levels(key, struck)
-    if (level < before).any():
-        lowest = np.minimum.accumulate(np.minimum(level - before, 0) - group * (len(key) + 1))
-        idle = ~struck & (level - before - group * (len(key) + 1) < np.append(0, lowest[:-1]))
-        order, key, struck = order[~idle], key[~idle], struck[~idle]
-        _, _, before = _levels(key, struck)
-    left = np.flatnonzero(~struck)
-    ends[order[struck][np.arange(len(left)) + before[left]]] = now[order[left]]
+    begin, end = (np.sort(key[some] << PLACE | some) for some in map(np.flatnonzero, (strikes, leaves)))
+    if len(begin) == len(end) and (begin ^ end <= PLACES).all() and (begin < end).all():
+        ends[begin & PLACES] = end & PLACES
+        return ends
+    notes = np.flatnonzero(strikes | leaves)  # some end is missing, or too many
+    notes = notes[np.argsort(key[notes], kind="stable")]
+    before, sounding = -1, deque[int]()
+    for event, where, struck in zip(*map(memoryview, (notes, key[notes], strikes[notes]))):
+        if where != before:
+            before, sounding = where, deque()
+        if struck:
+            sounding.append(event)
+        elif sounding:
+            ends[sounding.popleft()] = event
     return ends
 
 
-def _levels(
-    key: NDArray[np.int64], struck: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Of each place among sorted keys the number of its key, and how many more are struck than left by then: (N,).
-
-    The last is that at the end of the key before.
-    """
-    level = np.cumsum(np.where(struck, 1, -1))
-    fresh = np.append(True, key[1:] != key[:-1])
-    group = np.cumsum(fresh) - 1
-    return group, level, np.append(0, level[:-1])[fresh][group]
+def _programs(changes: Integers, programs: Octets, lane: Integers, struck: Integers) -> Integers:
+    """The program of each event in `struck`: that of the last change before it in its lane, else 0."""
+    order = np.argsort(lane[changes], kind="stable")
+    known = np.append(-1, (lane[changes] << PLACE | changes)[order])
+    last = np.searchsorted(known, lane[struck] << PLACE | struck) - 1
+    return np.where(known[last] >> PLACE == lane[struck], np.append(0, programs[order])[last], 0)
 
 
 def _playable_metre(numerator: int, power: int) -> tuple[int, int]:
