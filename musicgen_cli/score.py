@@ -31,7 +31,7 @@ class Score:
 
     def __post_init__(self) -> None:
         notes = np.asarray(self.notes, np.int64).reshape(-1, 3)
-        notes = notes[np.lexsort((notes[:, END], notes[:, PITCH], notes[:, START]))]
+        notes = notes.take(np.lexsort((notes[:, END], notes[:, START] * 128 + notes[:, PITCH])), 0)
         object.__setattr__(self, "notes", notes)
         object.__setattr__(self, "length", int(max(self.length, notes[:, END].max(initial=0))))
 
@@ -71,7 +71,7 @@ def quantise(score: Score, steps_per_quarter: int, max_steps: int = MAX_STEPS) -
     key = score.notes[:, PITCH].clip(0, 127).astype(np.uint8)
     order = np.argsort(key, kind="stable")  # by key, then by start
     order = order[slice(*np.searchsorted(key[order], [LOWEST, LOWEST + KEYS]))]
-    start, end, pitch = score.notes[order].T
+    start, end, pitch = score.notes.take(order, 0).T
     start = (2 * start * steps_per_quarter + half) // ticks
     end = np.maximum((2 * end * steps_per_quarter + half) // ticks, start + 1)
 
