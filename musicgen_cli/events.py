@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from musicgen_cli.errors import MusicgenError
 
 MAX_METAS = 1 << 17  # of a file: tempo changes, above all
+MAX_PLAYED = 1 << 20  # of a file: beginnings and ends of notes, and changes of programs
+BATCH = 1 << 16  # events that are looked at at once
 MAX_NAME = 256  # bytes of a text that are kept
-PROGRAM = 0xC  # the upper half of a status byte
+NOTE_OFF, NOTE_ON, PROGRAM = 0x8, 0x9, 0xC  # the upper half of a status byte
 META, SYSEX = 0xFF, (0xF0, 0xF7)  # status bytes of events that say how long they are
 STRAY = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # data bytes of system messages, which don't belong into files; others have none
 NAME, MARKER, END_OF_TRACK, TEMPO, METRE = 0x03, 0x06, 0x2F, 0x51, 0x58
@@ -18,7 +20,11 @@ WIDTH = {kind: 1 if kind in (PROGRAM, 0xD) else 2 for kind in range(0x8, 0xF)}  
 # Bytes from an event whose time takes one byte to the next, by its first byte after that; 0 where more must be known.
 STEPS = bytes(3 if byte < 0x80 else 4 if WIDTH.get(byte >> 4) == 2 else 0 for byte in range(256))
 LONGER = bytes(step and step + 1 for step in STEPS)  # the same where the time takes two bytes
+CONCERNS_NOTES = np.isin(np.arange(256) >> 4, [NOTE_OFF, NOTE_ON, PROGRAM])  # by status
 
+Integers = NDArray[np.int64]
+Octets = NDArray[np.uint8]
+Played = tuple[Integers, Octets, Octets, Octets]  # which event it is, its status and its data bytes
 Meta = tuple[int, int, bytes]  # which event it is, kind, and at most MAX_NAME bytes
 
 
@@ -92,23 +98,40 @@ def follow(
     return "", 0
 
 
-def read(data: bytes, found: "array[int]") -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.intp]]:
-    """Of each event the ticks since the one before, its status, and where its data bytes begin, each (N,)."""
-    octets, at = np.frombuffer(data, np.uint8), np.array(found, np.intp)
-    byte = octets[at]
-    ticks = (byte & 0x7F).astype(np.int64)
-    longer = np.flatnonzero(byte >= 0x80)
-    while longer.size:
-        at[longer] += 1
-        byte = octets[at[longer]]
-        ticks[longer] = ticks[longer] << 7 | byte & 0x7F
-        longer = longer[byte >= 0x80]
-    at += 1
-    status = octets[at]
-    own = status >= 0x80
-    at += own
-    last = np.maximum.accumulate(np.where(own & (status < 0xF0), np.arange(len(at)), 0))
-    return ticks, np.where(own, status, status[last]), at
+def read(data: bytes, found: "array[int]") -> tuple[Integers, Played]:
+    """The ticks from the first event to each, (N + 1,) with a nought before them, and what concerns notes.
+
+    Raises MusicgenError where that is too much.
+    """
+    octets = np.frombuffer(data + bytes(2), np.uint8)
+    total = np.zeros(len(found) + 1, np.int64)
+    played, running = list[Played](), np.uint8(0)
+    for first in range(0, len(found) + 1, BATCH):
+        at = np.array(found[first : first + BATCH], np.intp)
+        byte = octets[at]
+        ticks = (byte & 0x7F).astype(np.int64)
+        longer = np.flatnonzero(byte >= 0x80)
+        while longer.size:
+            at[longer] += 1
+            byte = octets[at[longer]]
+            ticks[longer] = ticks[longer] << 7 | byte & 0x7F
+            longer = longer[byte >= 0x80]
+        total[first + 1 : first + 1 + len(at)] = total[first] + np.cumsum(ticks)
+        at += 1
+        status = octets[at]
+        own = status >= 0x80
+        at += own
+        last = np.maximum.accumulate(np.where(own & (status < 0xF0), np.arange(len(at)), -1))
+        known = np.append(status, running)  # where there was none in this batch, that of the one before
+        status = np.where(own, status, known[last])
+        running = known[last[-1]] if len(at) else running
+        some = np.flatnonzero(CONCERNS_NOTES[status])
+        at = at[some]
+        played.append((some + first, status[some], octets[at], octets[at + 1]))
+        if sum(len(event) for event, *_ in played) > MAX_PLAYED:
+            raise too_many(f"{MAX_PLAYED} beginnings and ends of notes")
+    event, status, value, second = (np.concatenate(column) for column in zip(*played))
+    return total, (event, status, value, second)
 
 
 def _number(data: memoryview, at: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Standard MIDI Files as they come from strangers: read as far as they go, in time and memory that are bounded."""
 
 from array import array
+from bisect import bisect
 from collections import deque
 from dataclasses import dataclass
 
@@ -9,7 +10,20 @@ from numpy.typing import NDArray
 
 from musicgen_cli import events
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.events import END_OF_TRACK, MARKER, METRE, NAME, TEMPO, Meta, too_many
+from musicgen_cli.events import (
+    END_OF_TRACK,
+    MARKER,
+    METRE,
+    NAME,
+    NOTE_ON,
+    PROGRAM,
+    TEMPO,
+    Integers,
+    Meta,
+    Octets,
+    Played,
+    too_many,
+)
 from musicgen_cli.score import DENOMINATORS, END
 
 MAX_BYTES = 16 << 20  # of a file, unless somebody raises it
@@ -17,12 +31,11 @@ MAX_TRACKS = 1 << 12  # of a file; parts too
 MAX_NOTES = 1 << 18  # of a file; a long opera has half as many
 BEFORE = 4096  # bytes in which a file's header is looked for: some programs put something of their own before it
 DRUM_CHANNEL = 9
-NOTE_OFF, NOTE_ON, PROGRAM = 0x8, 0x9, 0xC  # the upper half of a status byte
 PLACE = 32  # bits for the number of an event: where things are sorted, it stands below what they are sorted by
 PLACES = (1 << PLACE) - 1
 AGAIN = "export it again from its source"
 
-Integers, Octets, Bits = NDArray[np.int64], NDArray[np.uint8], NDArray[np.bool_]
+Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -73,15 +86,12 @@ def parse(data: bytes) -> File:
             if not broken and begin + size > at and END_OF_TRACK not in own:
                 broken = "the end of the file"
             damage = damage or (f"track {len(names)} breaks off at {broken}" if broken else "")
-    ticks, status, values = events.read(data, found)
-    total = np.append(0, np.cumsum(ticks))
+    total, played = events.read(data, found)
     begun = total[counts]
-    track = np.repeat(np.arange(len(names)), np.diff(counts))
-    now = total[1:] - begun[track]
-    parts = _parts(data, names, track, now, np.diff(begun) + rests, status, values)
+    parts = _parts(names, begun, counts, np.diff(begun) + np.array(rests, np.int64), total, played)
     if not parts and (damage or not names):
         raise MusicgenError(f"damaged MIDI file ({damage or 'no track'}); {AGAIN}")
-    timed = [(int(now[event]), kind, text) for event, kind, text in metas]
+    timed = [(int(total[event + 1] - begun[bisect(counts, event) - 1]), kind, text) for event, kind, text in metas]
     tempos = sorted((tick, int.from_bytes(text[:3], "big")) for tick, kind, text in timed if kind == TEMPO)
     metres = [(tick, _playable_metre(text[0], text[1])) for tick, kind, text in timed if kind == METRE]
     _, metre = min(metres, key=lambda at: at[0], default=(0, (4, 4)))
@@ -127,33 +137,41 @@ def _end(data: bytes, begin: int, size: int) -> int:
 
 
 def _parts(
-    data: bytes, names: list[str], track: Integers, now: Integers, ends: Integers, status: Octets, at: Integers
+    names: list[str], begun: Integers, counts: list[int], ends: Integers, total: Integers, played: Played
 ) -> list[Part]:
     """The notes of a file as parts, by track, channel and program.
 
-    names, ends: of the tracks; the rest: of the events, the last where their data bytes begin
+    names, begun, counts, ends: of the tracks, what came before in ticks and in events, and the last tick
     """
-    octets = np.frombuffer(data + bytes(2), np.uint8)
-    pitch, velocity = octets[at], octets[at + 1]
+    event, status, value, velocity = played
+    track = np.repeat(np.arange(len(names)), np.diff(np.searchsorted(event, counts)))
+    now = total[event + 1] - begun[track]
     lane = track << 4 | status & 0xF
-    strikes = (status >> 4 == NOTE_ON) & (velocity > 0)
+    kind = status >> 4
+    strikes = (kind == NOTE_ON) & (velocity > 0)
     struck = np.flatnonzero(strikes)
     if len(struck) > MAX_NOTES:
         raise too_many(f"{MAX_NOTES} notes")
     if not len(struck):
         return []
-    end = _ends(lane << 8 | pitch, strikes, (status >> 5 == NOTE_ON >> 1) & ~strikes)[struck]
+    end = _ends(lane << 8 | value, strikes, (kind != PROGRAM) & ~strikes)[struck]
     until = np.where(end < 0, ends[track[struck]], now[end])
-    changes = np.flatnonzero(status >> 4 == PROGRAM)
-    part = lane[struck] << 7 | _programs(changes, pitch[changes] & 0x7F, lane, struck)
+    changes = np.flatnonzero(kind == PROGRAM)
+    part = lane[struck] << 7 | _programs(changes, value[changes], lane, struck)
     order = np.argsort(part, kind="stable")
     part, end, struck = part[order], end[order], struck[order]
-    table = np.stack([now[struck], until[order], np.minimum(pitch[struck], 127)], 1)
+    table = np.stack([now[struck], until[order], np.minimum(value[struck], 127)], 1)
     edges = [0, *(np.flatnonzero(part[1:] != part[:-1]) + 1).tolist(), len(part)]
     if len(edges) > MAX_TRACKS + 1:
         raise too_many(f"{MAX_TRACKS} tracks")
     return [
-        Part(names[one >> 11], one & 0x7F, one >> 7 & 0xF == DRUM_CHANNEL, table[a:b], np.count_nonzero(end[a:b] < 0))
+        Part(
+            names[one >> 11],
+            one & 0x7F,
+            one >> 7 & 0xF == DRUM_CHANNEL,
+            table[a:b],
+            int(np.count_nonzero(end[a:b] < 0)),
+        )
         for one, a, b in zip(part[edges[:-1]].tolist(), edges, edges[1:])
     ]
 
@@ -171,7 +189,7 @@ def _ends(key: Integers, strikes: Bits, leaves: Bits) -> Integers:
     notes = np.flatnonzero(strikes | leaves)  # some end is missing, or too many
     notes = notes[np.argsort(key[notes], kind="stable")]
     before, sounding = -1, deque[int]()
-    for event, where, struck in zip(*map(memoryview, (notes, key[notes], strikes[notes]))):
+    for event, where, struck in zip(notes.data, key[notes].data, strikes[notes].data):
         if where != before:
             before, sounding = where, deque()
         if struck:
@@ -186,7 +204,7 @@ def _programs(changes: Integers, programs: Octets, lane: Integers, struck: Integ
     order = np.argsort(lane[changes], kind="stable")
     known = np.append(-1, (lane[changes] << PLACE | changes)[order])
     last = np.searchsorted(known, lane[struck] << PLACE | struck) - 1
-    return np.where(known[last] >> PLACE == lane[struck], np.append(0, programs[order])[last], 0)
+    return np.where(known[last] >> PLACE == lane[struck], np.append(0, programs[order] & 0x7F)[last], 0)
 
 
 def _playable_metre(numerator: int, power: int) -> tuple[int, int]:
