@@ -116,7 +116,8 @@ def read(data: bytes, found: "array[int]") -> tuple[Integers, Played]:
             byte = octets[at[longer]]
             ticks[longer] = ticks[longer] << 7 | byte & 0x7F
             longer = longer[byte >= 0x80]
-        total[first + 1 : first + 1 + len(at)] = total[first] + np.cumsum(ticks)
+        ticks[:1] += total[first]
+        np.cumsum(ticks, out=total[first + 1 : first + 1 + len(at)])
         at += 1
         status = octets[at]
         own = status >= 0x80

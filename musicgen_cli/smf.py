@@ -24,7 +24,7 @@ from musicgen_cli.events import (
     Played,
     too_many,
 )
-from musicgen_cli.score import DENOMINATORS, END
+from musicgen_cli.score import DENOMINATORS, END, PITCH, START
 
 MAX_BYTES = 16 << 20  # of a file, unless somebody raises it
 MAX_TRACKS = 1 << 12  # of a file; parts too
@@ -160,7 +160,8 @@ def _parts(
     part = lane[struck] << 7 | _programs(changes, value[changes], lane, struck)
     order = np.argsort(part, kind="stable")
     part, end, struck = part[order], end[order], struck[order]
-    table = np.stack([now[struck], until[order], np.minimum(value[struck], 127)], 1)
+    table = np.empty((len(part), 3), np.int64)
+    table[:, START], table[:, END], table[:, PITCH] = now[struck], until[order], np.minimum(value[struck], 127)
     edges = [0, *(np.flatnonzero(part[1:] != part[:-1]) + 1).tolist(), len(part)]
     if len(edges) > MAX_TRACKS + 1:
         raise too_many(f"{MAX_TRACKS} tracks")

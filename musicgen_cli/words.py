@@ -31,11 +31,10 @@ def encode(score: Score, plain: bool = False) -> NDArray[np.str_]:
     A chord lasts as long as its longest note, or until the next is struck; what is silent then is one rest. So the
     lengths add up to the score's. The plain form has a word for each step on which something is struck.
     """
-    onset, first = np.unique(score.notes[:, START], return_index=True)
+    onset, first, end = _chords(score)
     key = score.notes[:, PITCH, None] - LOWEST
     keys = np.bitwise_or.reduceat(np.where(key // HALF == [0, 1], 1 << key % HALF, 0), first)
-    until = np.append(onset, score.length)  # what came before ends here at the latest
-    end = np.minimum(np.maximum.reduceat(score.notes[:, END], first), until[1:])
+    until = np.append(onset, score.length)
 
     rows = np.zeros((2 * len(onset) + 1, 3), np.int64)  # rest, chord, rest, ...: lower keys, upper keys, steps
     rows[1::2, :2] = keys
@@ -50,6 +49,13 @@ def encode(score: Score, plain: bool = False) -> NDArray[np.str_]:
     if size > MAX_BYTES:
         raise MusicgenError(f"takes {size >> 20} MiB as words, for each has the room of its longest chord; take rolls")
     return np.array(spelt, np.str_)
+
+
+def changed(score: Score) -> int:
+    """How many notes of a quantised score `encode` cuts or draws out to the length of their chord."""
+    _, first, end = _chords(score)
+    notes = np.diff(first, append=len(score.notes))
+    return int(np.count_nonzero(np.repeat(end, notes) != score.notes[:, END]))
 
 
 def decode(
@@ -126,6 +132,13 @@ def normal_order(pitch_classes: int) -> tuple[int, ...]:
 
     first = min(classes, key=lambda c: (above(c)[-1], above(c)), default=0)
     return tuple((first + interval) % 12 for interval in above(first))
+
+
+def _chords(score: Score) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.int64]]:
+    """Of each chord the onset, the first note, and the end: of its longest note, or the next onset, each (N,)."""
+    onset, first = np.unique(score.notes[:, START], return_index=True)
+    longest = np.maximum.reduceat(score.notes[:, END], first)
+    return onset, first, np.minimum(longest, np.append(onset[1:], score.length)[: len(onset)])
 
 
 @lru_cache(KNOWN)
