@@ -138,7 +138,7 @@ class Writer:
             _write_header(self.file, music.dtype, music.shape)
         elif music.dtype.itemsize > self.like.itemsize:
             self._widen(music.dtype)
-        self.file.write(music.astype(self.like.dtype).tobytes())
+        self.file.write(np.ascontiguousarray(music, self.like.dtype).data)
         self.songs.append(song)
         self.offsets.append(self.offsets[-1] + len(music))
 

@@ -51,9 +51,8 @@ def merge(
             chosen.append(part.notes)
             befell[NEVER_ENDED] += part.never_ended
     notes = np.concatenate(chosen) if chosen else np.zeros((0, 3), np.int64)
-    length = max(file.length, int(notes[:, END].max(initial=0)))
-    tempo = _overall_tempo(file.tempos, length)
-    return Score(notes, file.ticks_per_quarter, length, tempo, file.time_signature), +befell
+    tempo = _overall_tempo(file.tempos, file.length)
+    return Score(notes, file.ticks_per_quarter, file.length, tempo, file.time_signature), +befell
 
 
 def write(score: Score, *, name: str = "", text: str = "", program: int = 0, velocity: int = 80) -> bytes:

@@ -1,27 +1,31 @@
 """A score as a piano roll: a row per step, 88 keys, and for each key two bits (start, continue) or one (sounds)."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen_cli.score import END, KEYS, LOWEST, PITCH, START, Score
+from musicgen_cli.score import KEYS, LOWEST, Score
 
 NAME = "roll"
-BYTES = KEYS * 2 // 8  # of a packed step
+ROW = KEYS * 2  # bits of a step
+BYTES = ROW // 8  # of a packed step
 CHUNK = 1 << 18  # bits drawn at once
 
 
 def encode(score: Score, bits: int = 2) -> NDArray[np.bool_]:
     """Draw a quantised score as a roll, bool (T, 88, 2) of start and continue, or with one bit (T, 88) of sounding."""
     roll = np.zeros((score.length, KEYS, 2), bool)
-    start, key = score.notes[:, START], score.notes[:, PITCH] - LOWEST
-    held = score.notes[:, END] - start - 1
-    ends = np.flatnonzero(np.diff(np.cumsum(held) // CHUNK)) + 1
-    for some in np.split(np.arange(len(start)), ends):
-        first = np.cumsum(held[some]) - held[some]
-        # start + 1 ... end - 1 of each note in turn
-        steps = np.repeat(start[some] + 1 - first, held[some]) + np.arange(held[some].sum())
-        roll[steps, np.repeat(key[some], held[some]), 1] = True
-    roll[start, key, 0] = True
+    bit = roll.ravel()
+    start, end, pitch = score.notes.T
+    place = (start * KEYS + pitch - LOWEST) * 2  # of the start bits
+    bit[place] = True
+    held = end - start - 1
+    total = np.append(0, np.cumsum(held))
+    edges = [0, *np.searchsorted(total, np.arange(CHUNK, total[-1], CHUNK)).tolist(), len(held)]
+    for a, b in pairwise(edges):
+        before = np.repeat(place[a:b] + ROW + 1 - ROW * total[a:b], held[a:b])
+        bit[before + ROW * np.arange(total[a], total[b])] = True
     return roll if bits == 2 else sounding(roll)
 
 

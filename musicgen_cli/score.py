@@ -31,7 +31,7 @@ class Score:
 
     def __post_init__(self) -> None:
         notes = np.asarray(self.notes, np.int64).reshape(-1, 3)
-        notes = notes[np.lexsort((notes[:, END], notes[:, PITCH], notes[:, START]))]
+        notes = notes.take(np.lexsort((notes[:, END], notes[:, START] * 128 + notes[:, PITCH])), 0)
         object.__setattr__(self, "notes", notes)
         object.__setattr__(self, "length", int(max(self.length, notes[:, END].max(initial=0))))
 
@@ -68,16 +68,16 @@ def quantise(score: Score, steps_per_quarter: int, max_steps: int = MAX_STEPS) -
     if length > max_steps:
         raise MusicgenError(f"lasts {length} steps, more than {max_steps} (`encode --max-steps {length}` takes it)")
 
-    notes = score.notes[on_keyboard(score)]
-    start = (2 * notes[:, START] * steps_per_quarter + half) // ticks
-    end = np.maximum((2 * notes[:, END] * steps_per_quarter + half) // ticks, start + 1)
-    pitch = notes[:, PITCH]
+    key = score.notes[:, PITCH].clip(0, 127).astype(np.uint8)
+    order = np.argsort(key, kind="stable")  # by key, then by start
+    order = order[slice(*np.searchsorted(key[order], [LOWEST, LOWEST + KEYS]))]
+    start, end, pitch = score.notes.take(order, 0).T
+    start = (2 * start * steps_per_quarter + half) // ticks
+    end = np.maximum((2 * end * steps_per_quarter + half) // ticks, start + 1)
 
-    order = np.lexsort((end, start, pitch))
-    start, end, pitch = start[order], end[order], pitch[order]
-    same_key = pitch[1:] == pitch[:-1]
-    last = np.append(~(same_key & (start[1:] == start[:-1])), True)[: len(pitch)]  # of equal starts the longest
-    start, end, pitch = start[last], end[last], pitch[last]
+    new = np.append(True, (pitch[1:] != pitch[:-1]) | (start[1:] != start[:-1]))[: len(pitch)]
+    first = np.flatnonzero(new)
+    start, end, pitch = start[first], np.maximum.reduceat(end, first), pitch[first]  # of equal starts the longest
     same_key = pitch[1:] == pitch[:-1]
     end[:-1] = np.where(same_key, np.minimum(end[:-1], start[1:]), end[:-1])
     return Score(np.stack([start, end, pitch], 1), steps_per_quarter, length, score.tempo, score.time_signature)

@@ -1,35 +1,46 @@
 """Standard MIDI Files as they come from strangers: read as far as they go, in time and memory that are bounded."""
 
 from array import array
-from collections import Counter, defaultdict, deque
+from bisect import bisect
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from musicgen_cli import events
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.score import DENOMINATORS, END, PITCH
+from musicgen_cli.events import (
+    END_OF_TRACK,
+    MARKER,
+    METRE,
+    NAME,
+    NOTE_ON,
+    PROGRAM,
+    TEMPO,
+    Integers,
+    Meta,
+    Octets,
+    Played,
+    too_many,
+)
+from musicgen_cli.score import DENOMINATORS, END, PITCH, START
 
 MAX_BYTES = 16 << 20  # of a file, unless somebody raises it
 MAX_TRACKS = 1 << 12  # of a file; parts too
 MAX_NOTES = 1 << 18  # of a file; a long opera has half as many
-MAX_METAS = 1 << 17  # of a file: tempo changes, above all
-MAX_NAME = 256  # bytes of a track's name that are kept
 BEFORE = 4096  # bytes in which a file's header is looked for: some programs put something of their own before it
 DRUM_CHANNEL = 9
-NOTE_OFF, NOTE_ON, PROGRAM, PRESSURE, SYSTEM = 0x8, 0x9, 0xC, 0xD, 0xF  # the upper half of a status byte
-META, SYSEX = 0xFF, (0xF0, 0xF7)  # status bytes of events that say how long they are
-STRAY = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # data bytes of system messages, which don't belong into files; others have none
-NAME, MARKER, END_OF_TRACK, TEMPO, METRE = 0x03, 0x06, 0x2F, 0x51, 0x58
-KEPT = {NAME: 0, MARKER: 0, END_OF_TRACK: 0, TEMPO: 3, METRE: 2}  # meta events, and the least bytes that say something
+PLACE = 32  # bits for the number of an event: where things are sorted, it stands below what they are sorted by
+PLACES = (1 << PLACE) - 1
 AGAIN = "export it again from its source"
 
-Meta = tuple[int, int, bytes]  # tick, kind, and at most MAX_NAME bytes
+Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Part:
-    """The notes of one track, channel and program; notes: int64 (N, 3) as in Score."""
+    """The notes of one track, channel and program in order of their beginnings; notes: int64 (N, 3) as in Score."""
 
     name: str
     program: int  # 0 to 127, General MIDI
@@ -53,38 +64,39 @@ class File:
     damage: str = ""
 
 
-class Damage(Exception):
-    """What a track can be followed no further than."""
-
-
 def parse(data: bytes) -> File:
     """Read a MIDI file; raises MusicgenError where nothing can be made of it, or too much would have to be."""
     data, at, ticks_per_quarter = _opened(data)
-    parts, metas = list[Part](), list[Meta]()
-    tracks = notes = 0
+    steps, found, metas = events.steps(data), array("I"), list[Meta]()
+    names, counts, rests = list[str](), [0], list[int]()  # of tracks
     damage = ""
     while at + 8 <= len(data) and data[at : at + 4] != b"MThd":  # where another file begins
         tag, begin = data[at : at + 4], at + 8
         size = int.from_bytes(data[at + 4 : begin], "big")
         at = _end(data, begin, size)
         if tag == b"MTrk":
-            tracks += 1
-            found, told, broken = _track(data[begin:at], MAX_NOTES - notes, MAX_METAS - len(metas))
-            notes += sum(len(part.notes) for part in found)
-            parts += found
-            metas += told
-            if max(tracks, len(parts)) > MAX_TRACKS:
-                raise _too_many(f"{MAX_TRACKS} tracks")
-            if not broken and begin + size > at and not any(kind == END_OF_TRACK for _, kind, _ in told):
+            told = len(metas)
+            broken, rest = events.follow(data, begin, at, steps, found, metas)
+            own = {kind: text for _, kind, text in metas[told:]}
+            names.append(own.get(NAME, b"").decode("utf-8", "replace"))
+            counts.append(len(found))
+            rests.append(rest)
+            if len(names) > MAX_TRACKS:
+                raise too_many(f"{MAX_TRACKS} tracks")
+            if not broken and begin + size > at and END_OF_TRACK not in own:
                 broken = "the end of the file"
-            damage = damage or (f"track {tracks} breaks off at {broken}" if broken else "")
-    if not parts and (damage or not tracks):
+            damage = damage or (f"track {len(names)} breaks off at {broken}" if broken else "")
+    total, played = events.read(data, found)
+    begun = total[counts]
+    parts = _parts(names, begun, counts, np.diff(begun) + np.array(rests, np.int64), total, played)
+    if not parts and (damage or not names):
         raise MusicgenError(f"damaged MIDI file ({damage or 'no track'}); {AGAIN}")
-    tempos = sorted((tick, int.from_bytes(text[:3], "big")) for tick, kind, text in metas if kind == TEMPO)
-    metres = [(tick, _playable_metre(text[0], text[1])) for tick, kind, text in metas if kind == METRE]
+    timed = [(int(total[event + 1] - begun[bisect(counts, event) - 1]), kind, text) for event, kind, text in metas]
+    tempos = sorted((tick, int.from_bytes(text[:3], "big")) for tick, kind, text in timed if kind == TEMPO)
+    metres = [(tick, _playable_metre(text[0], text[1])) for tick, kind, text in timed if kind == METRE]
     _, metre = min(metres, key=lambda at: at[0], default=(0, (4, 4)))
     ends = [int(part.notes[:, END].max()) for part in parts]
-    length = max([*ends, *(tick for tick, kind, _ in metas if kind == MARKER)], default=0)
+    length = max([*ends, *(tick for tick, kind, _ in timed if kind == MARKER)], default=0)
     return File(ticks_per_quarter, parts, tempos, metre, length, damage)
 
 
@@ -124,97 +136,76 @@ def _end(data: bytes, begin: int, size: int) -> int:
     return found if found >= 0 else len(data)
 
 
-def _too_many(what: str) -> MusicgenError:
-    return MusicgenError(f"more than {what} in one file; split it")
-
-
-def _track(data: bytes, notes_left: int, metas_left: int) -> tuple[list[Part], list[Meta], str]:
-    """The parts of a track, its meta events in KEPT, and what it breaks off at, if it does."""
-    at = now = status = 0
-    damage, programs, metas = "", [0] * 16, list[Meta]()
-    sounding: dict[int, deque[tuple[int, int]]] = defaultdict(deque)  # by channel and pitch: start, channel and program
-    notes: dict[int, array[int]] = defaultdict(lambda: array("q"))  # by channel and program: start, end, pitch, ...
-    try:
-        while at < len(data):
-            if (delta := data[at]) < 0x80:
-                at += 1
-            else:
-                delta, at = _number(data, at)
-            now += delta
-            byte = data[at]
-            if byte >= 0x80:
-                at += 1
-                if byte < 0xF0:
-                    status = byte  # which stands until there is another, whatever comes between
-            elif status:
-                byte = status
-            else:
-                raise Damage("an event without a status")
-            kind, channel = byte >> 4, byte & 15
-            if kind in (NOTE_ON, NOTE_OFF):
-                place = channel << 8 | data[at]
-                if data[at + 1] and kind == NOTE_ON:
-                    if not notes_left:
-                        raise _too_many(f"{MAX_NOTES} notes")
-                    notes_left -= 1
-                    sounding[place].append((now, channel << 8 | programs[channel]))
-                elif struck := sounding[place]:
-                    start, part = struck.popleft()
-                    notes[part].extend((start, now, place & 0xFF))
-                at += 2
-            elif kind == PROGRAM:
-                programs[channel] = data[at] & 0x7F
-                at += 1
-            elif kind < SYSTEM:
-                at += 1 if kind == PRESSURE else 2
-            elif byte == META or byte in SYSEX:
-                what, at = (data[at], at + 1) if byte == META else (-1, at)
-                length, at = _number(data, at)
-                if at + length > len(data):
-                    raise Damage(f"an event of {length} bytes, of which {len(data) - at} are there")
-                if what in KEPT and length >= KEPT[what]:
-                    metas.append((now, what, data[at : at + min(length, MAX_NAME)]))
-                    if len(metas) > metas_left:
-                        raise _too_many(f"{MAX_METAS} tempo changes and texts")
-                at += length
-                if what == END_OF_TRACK:
-                    break
-            else:
-                at += STRAY.get(byte, 0)
-        if at > len(data):
-            raise IndexError
-    except IndexError:
-        damage = "the end of its bytes, in the midst of an event"
-    except Damage as error:
-        damage = str(error)
-    names = [text.decode("utf-8", "replace") for _, what, text in metas if what == NAME]
-    return _parts(names[-1] if names else "", notes, sounding, now), metas, damage
-
-
 def _parts(
-    name: str, notes: dict[int, "array[int]"], sounding: dict[int, deque[tuple[int, int]]], end: int
+    names: list[str], begun: Integers, counts: list[int], ends: Integers, total: Integers, played: Played
 ) -> list[Part]:
-    """The notes of a track as parts, by channel and program; those that still sound are held to its end."""
-    never_ended = Counter(part for struck in sounding.values() for _, part in struck)
-    for place, struck in sounding.items():
-        for start, part in struck:
-            notes[part].extend((start, end, place & 0xFF))
-    parts = []
-    for part, numbers in sorted(notes.items()):
-        table = np.frombuffer(numbers, np.int64).reshape(-1, 3)
-        table[:, PITCH] = table[:, PITCH].clip(max=127)
-        parts.append(Part(name, part & 0x7F, part >> 8 == DRUM_CHANNEL, table, never_ended[part]))
-    return parts
+    """The notes of a file as parts, by track, channel and program.
+
+    names, begun, counts, ends: of the tracks, what came before in ticks and in events, and the last tick
+    """
+    event, status, value, velocity = played
+    track = np.repeat(np.arange(len(names)), np.diff(np.searchsorted(event, counts)))
+    now = total[event + 1] - begun[track]
+    lane = track << 4 | status & 0xF
+    kind = status >> 4
+    strikes = (kind == NOTE_ON) & (velocity > 0)
+    struck = np.flatnonzero(strikes)
+    if len(struck) > MAX_NOTES:
+        raise too_many(f"{MAX_NOTES} notes")
+    if not len(struck):
+        return []
+    end = _ends(lane << 8 | value, strikes, (kind != PROGRAM) & ~strikes)[struck]
+    until = np.where(end < 0, ends[track[struck]], now[end])
+    changes = np.flatnonzero(kind == PROGRAM)
+    part = lane[struck] << 7 | _programs(changes, value[changes], lane, struck)
+    order = np.argsort(part, kind="stable")
+    part, end, struck = part[order], end[order], struck[order]
+    table = np.empty((len(part), 3), np.int64)
+    table[:, START], table[:, END], table[:, PITCH] = now[struck], until[order], np.minimum(value[struck], 127)
+    edges = [0, *(np.flatnonzero(part[1:] != part[:-1]) + 1).tolist(), len(part)]
+    if len(edges) > MAX_TRACKS + 1:
+        raise too_many(f"{MAX_TRACKS} tracks")
+    return [
+        Part(
+            names[one >> 11],
+            one & 0x7F,
+            one >> 7 & 0xF == DRUM_CHANNEL,
+            table[a:b],
+            int(np.count_nonzero(end[a:b] < 0)),
+        )
+        for one, a, b in zip(part[edges[:-1]].tolist(), edges, edges[1:])
+    ]
 
 
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    """A variable-length quantity, seven bits a byte and four bytes at most, and where it ends."""
-    number = 0
-    for end in range(at + 1, at + 5):
-        number = number << 7 | data[end - 1] & 0x7F
-        if data[end - 1] < 0x80:
-            return number, end
-    raise Damage("a number of more than four bytes")
+def _ends(key: Integers, strikes: Bits, leaves: Bits) -> Integers:
+    """Which event ends the note of each event, -1 for none: the first of a key ends first, an end too many is none.
+
+    key: of all events; strikes, leaves: which of them begin a note, and which may end one
+    """
+    ends = np.full(len(key), -1)
+    begin, end = (np.sort(key[some] << PLACE | some) for some in map(np.flatnonzero, (strikes, leaves)))
+    if len(begin) == len(end) and (begin ^ end <= PLACES).all() and (begin < end).all():
+        ends[begin & PLACES] = end & PLACES
+        return ends
+    notes = np.flatnonzero(strikes | leaves)  # some end is missing, or too many
+    notes = notes[np.argsort(key[notes], kind="stable")]
+    before, sounding = -1, deque[int]()
+    for event, where, struck in zip(notes.data, key[notes].data, strikes[notes].data):
+        if where != before:
+            before, sounding = where, deque()
+        if struck:
+            sounding.append(event)
+        elif sounding:
+            ends[sounding.popleft()] = event
+    return ends
+
+
+def _programs(changes: Integers, programs: Octets, lane: Integers, struck: Integers) -> Integers:
+    """The program of each event in `struck`: that of the last change before it in its lane, else 0."""
+    order = np.argsort(lane[changes], kind="stable")
+    known = np.append(-1, (lane[changes] << PLACE | changes)[order])
+    last = np.searchsorted(known, lane[struck] << PLACE | struck) - 1
+    return np.where(known[last] >> PLACE == lane[struck], np.append(0, programs[order] & 0x7F)[last], 0)
 
 
 def _playable_metre(numerator: int, power: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ The plain form has no lengths and no rests: a note is `C#4`, a chord the normal 
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ CLASSES = {str(pitch_class): pitch_class for pitch_class in range(12)}
 OCTAVE = 60  # a pitch class is played from C4 up
 WORD = re.compile("([^:]+)(?::([1-9][0-9]{0,5}))?")  # a chord and, after a colon, its steps
 MAX_BYTES = 1 << 25  # of a song's words
+KNOWN = 1 << 14  # chords whose spelling is kept in mind
 HALF = KEYS // 2  # of the keys, as bits of an integer that NumPy can hold
 
 
@@ -30,11 +31,10 @@ def encode(score: Score, plain: bool = False) -> NDArray[np.str_]:
     A chord lasts as long as its longest note, or until the next is struck; what is silent then is one rest. So the
     lengths add up to the score's. The plain form has a word for each step on which something is struck.
     """
-    onset, first = np.unique(score.notes[:, START], return_index=True)
+    onset, first, end = _chords(score)
     key = score.notes[:, PITCH, None] - LOWEST
     keys = np.bitwise_or.reduceat(np.where(key // HALF == [0, 1], 1 << key % HALF, 0), first)
-    until = np.append(onset, score.length)  # what came before ends here at the latest
-    end = np.minimum(np.maximum.reduceat(score.notes[:, END], first), until[1:])
+    until = np.append(onset, score.length)
 
     rows = np.zeros((2 * len(onset) + 1, 3), np.int64)  # rest, chord, rest, ...: lower keys, upper keys, steps
     rows[1::2, :2] = keys
@@ -44,12 +44,18 @@ def encode(score: Score, plain: bool = False) -> NDArray[np.str_]:
         rows = rows[1::2]
         rows[:, 2] = 0
     rows = rows[rows.any(1)]
-    distinct, inverse = np.unique(rows.view("V24").ravel(), return_inverse=True)  # each row as one thing
-    spelt = [_spell(low | high << HALF, steps) for low, high, steps in distinct.view(np.int64).reshape(-1, 3).tolist()]
-    size = 4 * max(map(len, spelt), default=0) * len(inverse)  # NumPy gives each word the room of the longest
+    spelt = [_spell(low | high << HALF, steps) for low, high, steps in rows.tolist()]
+    size = 4 * max(map(len, spelt), default=0) * len(spelt)  # NumPy gives each word the room of the longest
     if size > MAX_BYTES:
         raise MusicgenError(f"takes {size >> 20} MiB as words, for each has the room of its longest chord; take rolls")
-    return np.array(spelt, np.str_)[inverse]
+    return np.array(spelt, np.str_)
+
+
+def changed(score: Score) -> int:
+    """How many notes of a quantised score `encode` cuts or draws out to the length of their chord."""
+    _, first, end = _chords(score)
+    notes = np.diff(first, append=len(score.notes))
+    return int(np.count_nonzero(np.repeat(end, notes) != score.notes[:, END]))
 
 
 def decode(
@@ -128,12 +134,28 @@ def normal_order(pitch_classes: int) -> tuple[int, ...]:
     return tuple((first + interval) % 12 for interval in above(first))
 
 
+def _chords(score: Score) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.int64]]:
+    """Of each chord the onset, the first note, and the end: of its longest note, or the next onset, each (N,)."""
+    onset, first = np.unique(score.notes[:, START], return_index=True)
+    longest = np.maximum.reduceat(score.notes[:, END], first)
+    return onset, first, np.minimum(longest, np.append(onset[1:], score.length)[: len(onset)])
+
+
+@lru_cache(KNOWN)
 def _spell(keys: int, steps: int) -> str:
     """The word for keys, 88 bits, that last so many steps; 0 for the plain form."""
-    pitches = [pitch for pitch in NAMES if keys >> pitch - LOWEST & 1]
     if steps:
-        return f"{_names(pitches)}:{steps}"
-    return _names(pitches) if len(pitches) == 1 else _classes(pitches)
+        return f"{_chord(keys)}:{steps}"
+    return _chord(keys) if keys.bit_count() == 1 else _classes(_pitches(keys))
+
+
+@lru_cache(KNOWN)
+def _chord(keys: int) -> str:
+    return _names(_pitches(keys))
+
+
+def _pitches(keys: int) -> list[int]:
+    return [LOWEST + key for key in range(keys.bit_length()) if keys >> key & 1]
 
 
 def _names(pitches: list[int]) -> str:

@@ -43,7 +43,12 @@ def ticks(number: int) -> bytes:
 
 def track(*events: Event) -> bytes:
     data = b"".join(ticks(delta) + event for delta, event in [*events, (0, meta(0x2F, b""))])
-    return b"MTrk" + struct.pack(">I", len(data)) + data
+    return raw(data)
+
+
+def raw(data: bytes, size: int | None = None) -> bytes:
+    """Any bytes as a track, of which it may not say the true size."""
+    return b"MTrk" + struct.pack(">I", len(data) if size is None else size) + data
 
 
 def file(*tracks: bytes, kind: int = 1, division: int = 480) -> bytes:

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import random
+import re
 import struct
 from collections import Counter
 from pathlib import Path
@@ -12,11 +13,12 @@ import symusic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgen_cli import midi, roll
+from musicgen_cli import events, midi, roll
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import Score, quantise
 from musicgen_cli.smf import Part
-from tests.midi_bytes import file, meta, metre, name, note, off, on, program, tempo, track
+from tests.midi_bytes import file, meta, metre, name, note, off, on, program, raw, tempo, track
+from tests.plain_smf import plain
 from tests.strategies import GRIDS, pitches, played, rolls
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -349,6 +351,48 @@ def files(draw: st.DrawFn) -> bytes:
 def test_any_well_formed_file_means_to_us_what_it_means_to_symusic(data):
     assert heard(data) == heard_by_symusic(data)
     assert not midi.parse(data).damage
+
+
+# --- what the plain reader reads is read alike ---
+
+TELLING = [0, 1, 0x2F, 0x3C, 0x40, 0x51, 0x7F, 0x80, 0x81, 0x90, 0x91, 0xB0, 0xC0, 0xD0, 0xF0, 0xF1, 0xF3, 0xF8, 0xFF]
+noise = st.lists(st.sampled_from(TELLING), max_size=60).map(bytes)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """Any file, some bytes of which are others, or missing, or too many."""
+    data = bytearray(draw(files()))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(22, len(data)))
+        data[at : at + draw(st.integers(0, 3))] = draw(noise)[:4]
+    return bytes(data)
+
+
+def seen(data: bytes) -> object:
+    said = midi.parse(data)
+    parts = [
+        (part.name, part.program, part.drums, Score(part.notes, 1).notes.tolist(), part.never_ended)
+        for part in said.parts
+    ]
+    return parts, said.tempos, said.time_signature, said.length, said.damage
+
+
+@given(damaged() | st.lists(noise.map(raw), max_size=3).map(lambda tracks: file(track(*note(60)), *tracks)))
+def test_any_file_is_read_as_the_plain_reader_reads_it(data):
+    parts, *_, damage = told = plain(data)
+    if damage and not parts:
+        with pytest.raises(MusicgenError, match=re.escape(damage)):
+            midi.parse(data)
+    else:
+        assert seen(data) == told
+
+
+@given(files(), st.integers(1, 5))
+def test_it_does_not_matter_how_many_events_are_looked_at_at_once(data, batch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(events, "BATCH", batch)
+        assert seen(data) == plain(data)
 
 
 # --- refused by name ---

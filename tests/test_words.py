@@ -194,6 +194,12 @@ def test_longer_than_a_score_may_be_is_an_error_before_it_is_memory():
 
 
 @given(quantised())
+def test_notes_that_words_change_are_counted(score):
+    played = words.decode(words.encode(score), score.ticks_per_quarter).notes
+    assert words.changed(score) == (played != score.notes).any(1).sum()
+
+
+@given(quantised())
 def test_words_say_what_the_plainest_reading_says(score):
     assert words.encode(score).tolist() == slowly(score)
     assert words.encode(score, plain=True).tolist() == slowly_plain(score)

@@ -139,8 +139,7 @@ def encode(
                 note("damaged", path, f"{damage}; what comes before is kept")
             befell += dropped
             if form == "words":
-                played = words.decode(music, grid).notes
-                changed += int((played != quantise(score, grid, most).notes).any(1).sum())
+                changed += words.changed(quantise(score, grid, most))
             writer.add(Song(song_name(path), score.tempo, score.time_signature), roll.pack(music) if packed else music)
         if not writer.songs:
             write_report()

@@ -5,17 +5,13 @@ import os
 import struct
 from collections.abc import Iterator
 
-from tests.midi_bytes import file, meta, metre, note, off, on, program, tempo, track
+from tests.midi_bytes import file, meta, metre, note, off, on, program, raw, tempo, track
 from tests.torture.mutants import peak, timed, verdict
 
 FAR = b"\xff\xff\xff\x7f"  # the longest time that four bytes say
 ON, OFF, END = on(60), off(60), b"\x00" + meta(0x2F, b"")
 TUNE = track(*note(60), *note(64), *note(67))
 NOTES = b"".join(b"\x00" + on(pitch) + b"\x60" + off(pitch) for pitch in (60, 64, 67, 72))
-
-
-def raw(events: bytes, size: int | None = None) -> bytes:
-    return b"MTrk" + struct.pack(">I", len(events) if size is None else size) + events
 
 
 def one(events: bytes, division: int = 480) -> bytes:
@@ -101,6 +97,11 @@ BOMBS: dict[str, tuple[bytes, str]] = {
     "100,000 chords that nobody ends": (one(b"\0" + ON + b"\1\x3c\x40" * 100_000 + END), "read"),
     "100,000 long chords": (one(b"\0\x90" + b"\x3c\x40\1" * 50_000 + b"\x3c\0\1" * 50_000 + ON + END), "read"),
     "more notes than there may be": (one(b"\0" + ON + b"\0\x3c\x40" * (1 << 18)), "refused: more than 262144 notes"),
+    "more ends than there may be": (
+        one(NOTES + b"\0\x3c\0" * (1 << 20)),
+        "refused: more than 1048576 beginnings and ends",
+    ),
+    "a million controls": (one(NOTES + b"\0\xb0\x07\x40" + b"\0\x07\x40" * (1 << 20)), "read"),
     "more tempos than there may be": (one((b"\0" + tempo(500_000)) * 131_073), "refused: more than 131072 tempo"),
     "a chord of 88 notes and 40,000 words": (
         one(b"\0\x90" + b"".join(bytes([21 + k, 64, 0]) for k in range(87)) + b"\x6c\x40" + b"\1\x3c\x40" * 40_000, 4),
