@@ -22,19 +22,28 @@ torture: $(VENV)/.dev  ## damaged files, full disks, killed processes: at length
 test-slow: $(VENV)/.dev $(VENV)/.songs  ## run the slow tests
 	$(BIN)/python -m pytest -q -m slow
 
-clean:  ## take away what was made, the environment too
-	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+bench: $(VENV)-bench/.bench  ## measure against what else there is, into benchmarks/RESULTS.md; SONGS=a folder of MIDI
+	$(VENV)-bench/bin/python -W ignore -m benchmarks.run $(SONGS)
 
-$(VENV)/bin/python:
+guard: $(VENV)/.dev  ## fail where what was fast has become half as slow again
+	$(BIN)/python -m benchmarks.guard
+
+clean:  ## take away what was made, the environment too
+	rm -rf $(VENV) $(VENV)-bench $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+%/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "musicgen needs Python 3.11 or later: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $*
 
 # One stamp for each set of packages, remade when what it is made from changes.
 $(VENV)/.dev: EXTRA = dev
 $(VENV)/.songs: EXTRA = songs
-$(VENV)/.dev $(VENV)/.songs: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRA)]'
+$(VENV)-bench/.bench: EXTRA = bench
+$(VENV)/.dev $(VENV)/.songs: $(VENV)/bin/python
+$(VENV)-bench/.bench: $(VENV)-bench/bin/python
+$(VENV)/.dev $(VENV)/.songs $(VENV)-bench/.bench: pyproject.toml constraints.txt
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRA)]'
 	touch $@
 
-.PHONY: help demo test test-slow torture clean
+.PHONY: help demo test test-slow torture bench guard clean
 .DEFAULT_GOAL := help

@@ -6,11 +6,13 @@ ratio that was measured when the guard was set is the least it may be.
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 
-from benchmarks import sampling, training
+from benchmarks import encode, sampling, songs, training
 from benchmarks.measure import HEAD, Row, versus
 from musicgen_cli.losses import Chord
 from musicgen_cli.models import MODELS
@@ -29,27 +31,34 @@ def chords() -> Callable[[], object]:
     return lambda: generate(model, nothing, SHORT, 0, SHORT, draw)
 
 
+def files(place: Path) -> tuple[Callable[[], object], Callable[[], object]]:
+    songs.write(place, 8)
+    paths = sorted(place.iterdir())
+    return lambda: [encode.ours(path) for path in paths], lambda: [encode.by_mido(path) for path in paths]
+
+
 def process(*arguments: str) -> Callable[[], object]:
     return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
 
 
-def rows() -> Iterator[Row]:
+def rows(place: Path) -> Iterator[Row]:
     predict = sampling.theirs(1, SHORT)
     step, loop = training.ours(0.5, batch=8, steps=32), training.theirs(0.5, batch=8, steps=32)
-    yield versus("a training step", "the reference's loop", 1.0, step, loop)
-    yield versus("sampling bits", "the reference's `predict`", 1.0, sampling.ours(1, SHORT), predict)
-    yield versus("sampling chords", "the reference's `predict`", 1.0, chords(), predict)
-    yield versus(
-        "`--help`",
-        "to import NumPy",
-        1.0,
-        process("-m", "musicgen_cli", "train", "--help"),
-        process("-c", "import numpy"),
-    )
+    command, numpy = process("-m", "musicgen_cli", "train", "--help"), process("-c", "import numpy")
+    yield versus("encode", "mido and our fill", 5, *files(place))
+    yield versus("a training step", "the reference's loop", 2, step, loop)
+    yield versus("sampling bits", "the reference's `predict`", 1.6, sampling.ours(1, SHORT), predict)
+    yield versus("sampling chords", "the reference's `predict`", 0.85, chords(), predict)
+    yield versus("`--help`", "to import NumPy", 1, command, numpy)
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as place:
+        found = list(rows(Path(place)))
+    print(HEAD + "\n".join(row.line for row in found))
+    return any(row.missed for row in found)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    found = list(rows())
-    print(HEAD + "\n".join(row.line for row in found))
-    sys.exit(any(row.missed for row in found))
+    sys.exit(main())
