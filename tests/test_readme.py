@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from musicgen_cli import harmony, roll
 from musicgen_cli.cli import COMMANDS, app
 from musicgen_cli.midi import read
 from musicgen_cli.score import quantise
-from tests.tunes import write_song, write_songs
+from tests.tunes import forked, write_song, write_songs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -21,7 +22,7 @@ BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, re.M | re.S)
 
 # Training is made tiny, and what needs music21 is made up: the rest is the real command, in a process of its own.
 TINY = r"""#!/bin/sh
-musicgen="{forked}"
+musicgen={}
 case "$1" in
 train) exec $musicgen "$@" --hidden 8 --dense 8 --layers 1 --epochs 1 --hop 64 --patience 0 ;;
 songs) exec $musicgen encode --help ;;
@@ -32,10 +33,10 @@ esac
 
 
 @pytest.fixture
-def folder(tmp_path, forked):
+def folder(tmp_path):
     tools = tmp_path / "bin"
     tools.mkdir()
-    (tools / "musicgen").write_text(TINY.format(forked=forked))
+    (tools / "musicgen").write_text(TINY.format(shutil.which("musicgen", path=forked()["PATH"])))
     (tools / "musicgen").chmod(0o755)
     (tools / "python").symlink_to(sys.executable)
     work = tmp_path / "work"
