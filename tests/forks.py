@@ -6,6 +6,7 @@ folder, environment, stdin, stdout, stderr and exit code, signals passed on. But
 the environment, closed files, other open files or limits change in that is for tests with a process of their own.
 """
 
+import contextlib
 import marshal
 import os
 import signal
@@ -34,7 +35,6 @@ def call(path: str, arguments: list[str]) -> int:
 
 
 def serve() -> None:
-    import contextlib
     import gc
     import pkgutil
     import select
@@ -91,7 +91,8 @@ def become(client: socket.socket) -> None:
     os.environ.update(environment)
     client.sendall(os.getpid().to_bytes(4))
     code = end(main)
-    client.sendall(bytes([code]))
+    with contextlib.suppress(BrokenPipeError):  # where the client was killed
+        client.sendall(bytes([code]))
     os._exit(code)
 
 

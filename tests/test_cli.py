@@ -332,7 +332,7 @@ def test_a_training_stopped_three_ways_ends_bit_for_bit_like_one_never_stopped(s
     order = iter(f"tune-{number:02}" for number in range(1, SONGS + 1))
     dealt = {side: [next(order) for _ in range(count)] for side, count in sides.items()}
     (studio / "split.json").write_text(json.dumps(dealt))
-    sizes = "--hidden 32 --dense 8 --layers 1 --epochs 3 --source 16 --target 16 --hop 3 --split split.json --seed 3"
+    sizes = "--hidden 32 --dense 8 --layers 1 --epochs 3 --source 16 --target 16 --hop 6 --split split.json --seed 3"
     begin = f"musicgen train rolls.npy {sizes}"
     go_on = "musicgen train rolls.npy --resume -o parts.pt"
 

@@ -82,9 +82,10 @@ def test_a_melody_comes_out_as_the_top_line_of_its_harmonisation(run):
     for song in (made[0], made[1]):
         assert (harmony.top_line(song) == tune[0]).all()
         assert (song & ~tune[0]).any()
-    longer = music(run("musicgen sample a.pt --melody tune.mid --length 200").stdout)
+    longer = music(run("musicgen sample a.pt --melody tune.mid --particles 4 --length 200").stdout)
     assert len(longer.music) == 200
-    assert "only 20 of its" in talk(run("musicgen sample a.pt --melody tune.mid --length 20 -o short.npy"))[0]
+    said = talk(run("musicgen sample a.pt --melody tune.mid --particles 4 --length 20 -o short.npy"))
+    assert "only 20 of its" in said[0]
 
 
 def test_a_harmonisation_is_the_same_alone_or_in_company_whatever_the_tries(run):
