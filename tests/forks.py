@@ -1,79 +1,123 @@
 """A `musicgen` that starts in no time: a process that has imported torch once forks for each command line.
 
-For tests of whole scripts, whose commands would else spend most of their time on importing. `python forks.py SOCKET`
-serves; `python -S -E forks.py SOCKET ARGUMENTS` is the command: same folder, same files, same exit code.
+Nearly all tests that run the command run this one (see tunes.py): they would else spend most of their time on imports.
+`python forks.py` serves, until its stdin ends, and prints a folder in which there is a `musicgen`: the same arguments,
+folder, environment, stdin, stdout, stderr and exit code, signals passed on. But Python itself has started before: what
+the environment, closed files, other open files or limits change in that is for tests with a process of their own.
 """
 
-import json
+import contextlib
+import marshal
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+
+SCRIPT = '#!/bin/sh\nexec {} -I -S {} {} "$@"\n'
+LATE = ("torch._dynamo", "numpy.ma", "rich.progress", "rich.table", "typer._adapters", "soundfile")
+KILLED = 128 + signal.SIGKILL
 
 
 def call(path: str, arguments: list[str]) -> int:
     """Have a command line run by the server at this socket, with this process's files, folder and environment."""
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(path)
-        request = json.dumps([arguments, os.getcwd(), dict(os.environ)]).encode()
-        socket.send_fds(server, [len(request).to_bytes(4, "big")], [0, 1, 2])
+        request = marshal.dumps((arguments, os.getcwd(), dict(os.environ)))
+        socket.send_fds(server, [len(request).to_bytes(4)], [0, 1, 2])
         server.sendall(request)
-        return server.recv(1)[0]
+        pid = int.from_bytes(server.recv(4))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: os.kill(pid, number))
+        code = server.recv(1)
+        server.recv(1)  # until it is gone
+        return code[0] if code else KILLED
 
 
-def end(main: Callable[[], None]) -> None:
-    """Run the command and leave at once: to take down a process that has imported torch takes seconds."""
-    try:
-        main()
-        code: Any = 0
-    except SystemExit as ended:
-        code = ended.code
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code if isinstance(code, int) else code is not None)
+def serve() -> None:
+    import gc
+    import pkgutil
+    import select
+    import shutil
+    import tempfile
+    from importlib import import_module
+    from pathlib import Path
 
+    import musicgen_cli
 
-def serve(path: str) -> None:
+    for module in pkgutil.walk_packages(musicgen_cli.__path__, "musicgen_cli."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+    for name in LATE:  # what else commands import as they go
+        with contextlib.suppress(ImportError):
+            import_module(name)
     import torch
-    import torch._dynamo  # which the first step of an optimiser imports
-
-    from musicgen_cli.cli import main
 
     torch.set_num_threads(1)
+    gc.freeze()
+    folder = tempfile.mkdtemp()  # not one that goes with a process: each child would take it away
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(path)
+        path = Path(folder, "socket")
+        door.bind(str(path))
         door.listen(16)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
-        print("ready", flush=True)
-        while True:
+        command = path.with_name("musicgen")
+        command.write_text(SCRIPT.format(sys.executable, os.path.abspath(__file__), path))
+        command.chmod(0o755)
+        print(folder, flush=True)
+        while door in select.select([door, sys.stdin], [], [])[0]:
             client, _ = door.accept()
             if os.fork() == 0:
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                size, files, _, _ = socket.recv_fds(client, 4, 3)
-                data = b""
-                while len(data) < int.from_bytes(size, "big"):
-                    data += client.recv(1 << 16)
-                child = os.fork()
-                if child:
-                    _, status = os.waitpid(child, 0)
-                    client.sendall(bytes([os.waitstatus_to_exitcode(status) & 255]))
-                    os._exit(0)
-                client.close()
-                arguments, folder, environment = json.loads(data)
-                for target, file in enumerate(files):
-                    os.dup2(file, target)
-                    os.close(file)
-                os.chdir(folder)
-                os.environ.clear()
-                os.environ.update(environment)
-                sys.argv = ["musicgen", *arguments]
-                end(main)
+                door.close()
+                become(client)
             client.close()
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+    shutil.rmtree(folder)
+
+
+def become(client: socket.socket) -> None:
+    """Be the command that a client asks for."""
+    from musicgen_cli.cli import main
+
+    size, files, _, _ = socket.recv_fds(client, 4, 3)
+    with client.makefile("rb") as request:
+        sys.argv[1:], folder, environment = marshal.loads(request.read(int.from_bytes(size)))
+    for target, file in enumerate(files):
+        os.dup2(file, target)
+        os.close(file)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    client.sendall(os.getpid().to_bytes(4))
+    code = end(main)
+    with contextlib.suppress(BrokenPipeError):  # where the client was killed
+        client.sendall(bytes([code]))
+    os._exit(code)
+
+
+def end(main: Callable[[], None]) -> int:
+    """Run the command: its exit code, when all is done but to take the process down, which takes torch seconds."""
+    import atexit
+    import threading
+
+    try:
+        main()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    return code & 255
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 2:
-        serve(sys.argv[1])
-    sys.exit(call(sys.argv[1], sys.argv[2:]))
+    if len(sys.argv) == 1:
+        serve()
+    else:
+        sys.exit(call(sys.argv[1], sys.argv[2:]))

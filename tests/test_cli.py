@@ -22,7 +22,18 @@ from musicgen_cli import corpus as corpora
 from musicgen_cli import midi
 from musicgen_cli.corpus import Corpus, Song
 from musicgen_cli.score import Score
-from tests.tunes import ENVIRONMENT, complaint, musicgen, shell, skip_without_bf16, talk, tune, write_song, write_songs
+from tests.tunes import (
+    ENVIRONMENT,
+    complaint,
+    forked,
+    musicgen,
+    shell,
+    skip_without_bf16,
+    talk,
+    tune,
+    write_song,
+    write_songs,
+)
 
 SONGS, BARS, STEPS = 12, 17, 272  # long enough for `eval` to run free with its defaults
 TINY = "--hidden 8 --dense 8 --layers 1 --epochs 1 --source 16 --target 16"
@@ -78,20 +89,23 @@ def checkpoint(path: Path) -> dict[str, Any]:
 # -- the command line
 
 
-def test_the_four_lines_work_as_typed(studio: Path) -> None:
-    made = shell(LINES[2], studio)
+def test_the_four_lines_work_as_typed(tmp_path: Path) -> None:
+    write_songs(tmp_path / "songs", SONGS, bars=BARS)
+    for line in LINES[:2]:
+        talk(shell(line, tmp_path, real=True))
+    made = shell(LINES[2], tmp_path, real=True)
     assert re.fullmatch(r"made 1 song of 512 steps, --seed \d+ wrote out.mid", " ".join(sorted(talk(made)))), made
     [seed] = re.findall(r"--seed \d+", made.stderr.decode())
-    [text] = events(studio / "out.mid", "text")
+    [text] = events(tmp_path / "out.mid", "text")
     assert text.text.startswith(f"musicgen sample model.pt {seed} --length 512 ")
     assert "poly with focal, 1 epochs" in text.text
-    scores = shell(LINES[3], studio)
+    scores = shell(LINES[3], tmp_path, real=True)
     assert talk(scores) == []
     table = scores.stdout.decode()
     assert "nats: 1 test song, " in table
     assert "Running free: 128 steps after 128, 1 test song" in table
     assert "\x1b" not in table
-    assert {path.name for path in studio.iterdir()} == {"songs", "rolls.npy", "model.pt", "out.mid"}
+    assert {path.name for path in tmp_path.iterdir()} == {"songs", "rolls.npy", "model.pt", "out.mid"}
 
 
 def test_the_version_is_data(tmp_path: Path) -> None:
@@ -318,12 +332,12 @@ def test_a_training_stopped_three_ways_ends_bit_for_bit_like_one_never_stopped(s
     order = iter(f"tune-{number:02}" for number in range(1, SONGS + 1))
     dealt = {side: [next(order) for _ in range(count)] for side, count in sides.items()}
     (studio / "split.json").write_text(json.dumps(dealt))
-    sizes = "--hidden 32 --dense 8 --layers 1 --epochs 3 --source 16 --target 16 --hop 3 --split split.json --seed 3"
+    sizes = "--hidden 32 --dense 8 --layers 1 --epochs 3 --source 16 --target 16 --hop 6 --split split.json --seed 3"
     begin = f"musicgen train rolls.npy {sizes}"
     go_on = "musicgen train rolls.npy --resume -o parts.pt"
 
     talk(shell(f"{begin} -o whole.pt --log whole.csv", studio))
-    assert interrupt(f"{begin} -o parts.pt --log parts.csv", "   1", signal.SIGINT, studio) == 130
+    assert interrupt(f"{begin} -o parts.pt --log parts.csv", "   1", signal.SIGINT, studio, real=True) == 130
     unfinished = checkpoint(studio / "parts.pt")
     assert len(unfinished["history"]) in (1, 2)
     wrong = complaint(shell(f"{go_on} --hidden 7", studio))
@@ -349,9 +363,10 @@ def test_a_training_stopped_three_ways_ends_bit_for_bit_like_one_never_stopped(s
     )
 
 
-def interrupt(line: str, at: str, number: signal.Signals, folder: Path) -> int:
+def interrupt(line: str, at: str, number: signal.Signals, folder: Path, real: bool = False) -> int:
     """Run until stderr has a line that begins with `at`, send the signal a moment later: the exit code."""
-    with subprocess.Popen(line.split(), cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+    settings = ENVIRONMENT if real else forked()
+    with subprocess.Popen(line.split(), cwd=folder, env=settings, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         lines = []
         for said in process.stderr:

@@ -2,31 +2,23 @@
 
 import io
 import json
-import os
-import subprocess
 
 import numpy as np
 import pytest
 
 from musicgen_cli import corpus, harmony, roll
-from tests.tunes import complaint, talk, write_song, write_songs
+from tests.tunes import complaint, shell, talk, write_song, write_songs
 
 SMALL = "--loss chord --hidden 24 --dense 16 --epochs 2 --batch-size 2 --transpose 2 -q"
 
 
 @pytest.fixture(scope="module")
-def run(forked, tmp_path_factory):
+def run(tmp_path_factory):
     """Runs shell scripts in a folder that holds rolls and three small models of them."""
     home = tmp_path_factory.mktemp("chords")
-    (home / "bin").mkdir()
-    command = home / "bin" / "musicgen"
-    command.write_text(f'#!/bin/sh\nexec {forked} "$@"\n')
-    command.chmod(0o755)
-    settings = os.environ | {"PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
     def run(script):
-        line = ["bash", "-o", "pipefail", "-c", script]
-        return subprocess.run(line, cwd=home, stdin=subprocess.DEVNULL, capture_output=True, env=settings, check=False)
+        return shell(script, home)
 
     run.home = home
     write_songs(home / "songs", 12)
@@ -90,9 +82,10 @@ def test_a_melody_comes_out_as_the_top_line_of_its_harmonisation(run):
     for song in (made[0], made[1]):
         assert (harmony.top_line(song) == tune[0]).all()
         assert (song & ~tune[0]).any()
-    longer = music(run("musicgen sample a.pt --melody tune.mid --length 200").stdout)
+    longer = music(run("musicgen sample a.pt --melody tune.mid --particles 4 --length 200").stdout)
     assert len(longer.music) == 200
-    assert "only 20 of its" in talk(run("musicgen sample a.pt --melody tune.mid --length 20 -o short.npy"))[0]
+    said = talk(run("musicgen sample a.pt --melody tune.mid --particles 4 --length 20 -o short.npy"))
+    assert "only 20 of its" in said[0]
 
 
 def test_a_harmonisation_is_the_same_alone_or_in_company_whatever_the_tries(run):

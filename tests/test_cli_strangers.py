@@ -181,7 +181,7 @@ def test_workers_make_the_same_corpus(tmp_path: Path) -> None:
         assert two.returncode == 0, two
     assert (tmp_path / "1.npy").read_bytes() == (tmp_path / "2.npy").read_bytes()
     assert talk(one)[0] == "skipped in/tune-07.mid: not a MIDI file"
-    typed = shell("musicgen encode <(cat in/tune-01.mid) in/tune-02.mid --jobs 2 -o 3.npy", tmp_path)
+    typed = shell("musicgen encode <(cat in/tune-01.mid) in/tune-02.mid --jobs 2 -o 3.npy", tmp_path, real=True)
     assert talk(typed)[-1].startswith("encoded 2 songs")
 
 

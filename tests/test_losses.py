@@ -34,15 +34,15 @@ def test_losses_are_means_per_step_and_not_sums_over_a_batch():  # DESIGN 8.8
         torch.testing.assert_close(two, loss()(logits, TARGET).expand(2))
 
 
-@pytest.mark.parametrize("p", [0.02, 0.3, 0.9])
 @pytest.mark.parametrize("loss", [BinaryCrossEntropy(), Focal(), Focal(0.5, 3)])
-def test_what_a_loss_teaches_is_calibrated_to_the_true_probability(loss, p):
-    logit = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+def test_what_a_loss_teaches_is_calibrated_to_the_true_probability(loss):
+    p = torch.tensor([0.02, 0.3, 0.9], dtype=torch.float64)
+    logit = torch.zeros(3, 1, dtype=torch.float64, requires_grad=True)
     for _ in range(4000):  # gradient descent on the expected loss; the weight of focal is not differentiated
-        expected = p * loss(logit, torch.ones(1)) + (1 - p) * loss(logit, torch.zeros(1))
-        (gradient,) = torch.autograd.grad(expected, logit)
+        expected = p * loss(logit, torch.ones(3, 1)) + (1 - p) * loss(logit, torch.zeros(3, 1))
+        (gradient,) = torch.autograd.grad(expected.sum(), logit)
         logit = (logit - 4 * gradient).detach().requires_grad_()
-    assert loss.log_odds(logit).sigmoid().item() == pytest.approx(p, rel=0.01)
+    assert loss.log_odds(logit).sigmoid()[:, 0].tolist() == pytest.approx(p.tolist(), rel=0.01)
 
 
 @pytest.mark.parametrize("loss", [BinaryCrossEntropy(), Focal()])

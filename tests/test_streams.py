@@ -143,7 +143,7 @@ def test_a_name_of_letters_of_three_bytes_is_written(tmp_path: Path) -> None:
 def test_devices_and_process_substitutions_are_not_locked_and_are_written(folder: Path) -> None:
     with alone(Path("/dev/null")), alone(Path("/dev/null")):
         pass
-    talk(shell("musicgen encode songs -o >(cat > through.npy)", folder))
+    talk(shell("musicgen encode songs -o >(cat > through.npy)", folder, real=True))
     assert (folder / "through.npy").read_bytes() == (folder / "rolls.npy").read_bytes()
 
 
@@ -201,13 +201,13 @@ def test_a_terminal_is_not_waited_on_for_data(tmp_path: Path, command: str) -> N
 
 
 def test_closed_stdin_is_no_crash(tmp_path: Path) -> None:
-    assert "nothing to read" in complaint(shell("musicgen decode <&-", tmp_path))
+    assert "nothing to read" in complaint(shell("musicgen decode <&-", tmp_path, real=True))
 
 
 def test_a_corpus_comes_through_a_pipe_unchanged(folder: Path) -> None:
     by_pipe = shell("cat rolls.npy | musicgen decode --song 2", folder)
     by_name = musicgen("decode", "rolls.npy", "--song", 2, cwd=folder)
-    by_process = shell("musicgen decode <(cat rolls.npy) --song tune-02", folder)
+    by_process = shell("musicgen decode <(cat rolls.npy) --song tune-02", folder, real=True)
     assert by_pipe.stdout[:4] == b"MThd"
     assert by_pipe.stdout == by_name.stdout == by_process.stdout
 
@@ -252,7 +252,7 @@ def test_no_bytes_go_to_a_terminal(folder: Path, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["encode song.mid", "decode one.npy", "show one.npy", "show --json one.npy"])
 def test_closed_stdout_is_said(folder: Path, command: str) -> None:
-    assert complaint(shell(f"musicgen {command} >&-", folder)).startswith("standard output is closed")
+    assert complaint(shell(f"musicgen {command} >&-", folder, real=True)).startswith("standard output is closed")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -269,7 +269,7 @@ def test_a_full_disk_is_said_with_the_name_of_the_file(folder: Path) -> None:
     before = names(folder)
     # What may be written is bounded by the system, as on a disk with a kilobyte left.
     limited = "ulimit -f 1; musicgen {} -o old"
-    assert complaint(shell(limited.format("encode songs"), folder)).startswith("old: ")
+    assert complaint(shell(limited.format("encode songs"), folder, real=True)).startswith("old: ")
     assert complaint(musicgen("decode", "one.npy", "-o", "/dev/full", cwd=folder)).startswith("/dev/full: ")
     assert (folder / "old").read_bytes() == OLD
     assert names(folder) == before

@@ -1,5 +1,7 @@
 """Tunes for the tests: rounds of three or four voices, no two alike; and the command to try on them."""
 
+import atexit
+import functools
 import os
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 
 from musicgen_cli import midi
 from musicgen_cli.score import Score
+from tests import forks
 
 MODES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10), (0, 2, 4, 5, 7, 9, 10))
 MOTIFS = (  # degrees of a scale, and for how many sixteenths each is held
@@ -73,20 +76,38 @@ def write_songs(folder: Path, count: int, bars: int = BARS) -> list[Path]:
     return [write_song(folder / f"tune-{number:02}.mid", number, bars=bars) for number in range(1, count + 1)]
 
 
-def musicgen(*arguments: Any, cwd: Path, given: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as its users do, `given` on stdin."""
+@functools.cache
+def forked() -> dict[str, str]:
+    """The environment in which `musicgen` is that of forks.py, whose server starts with who first asks for it."""
+    line = [sys.executable, forks.__file__]
+    server = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True)
+    atexit.register(server.communicate)  # which ends it
+    assert server.stdout
+    return ENVIRONMENT | {"PATH": f"{server.stdout.readline().strip()}{os.pathsep}{ENVIRONMENT['PATH']}"}
+
+
+def musicgen(
+    *arguments: Any, cwd: Path, given: bytes = b"", real: bool = False, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command as its users do, `given` on stdin.
+
+    real: as a new process of Python, for what a fork cannot show; so it is in an environment of its own
+    """
     line = ["musicgen", *map(_argument, arguments)]
-    settings = ENVIRONMENT | environment
-    return subprocess.run(line, cwd=cwd, input=given, capture_output=True, env=settings, timeout=120, check=False)
+    return _finished(line, cwd, real, environment, input=given)
 
 
-def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Run a script in bash; it fails where any command of a pipe does."""
+def shell(script: str, cwd: Path, real: bool = False, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a script in bash; it fails where any command of a pipe does. real: as above."""
     line = ["bash", "-o", "pipefail", "-c", script]
-    settings = ENVIRONMENT | environment
-    return subprocess.run(
-        line, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, env=settings, timeout=120, check=False
-    )
+    return _finished(line, cwd, real, environment, stdin=subprocess.DEVNULL)
+
+
+def _finished(
+    line: list[Any], cwd: Path, real: bool, environment: dict[str, str], **stdin: Any
+) -> subprocess.CompletedProcess[bytes]:
+    settings = ENVIRONMENT | environment if real or environment else forked()
+    return subprocess.run(line, cwd=cwd, capture_output=True, env=settings, timeout=120, check=False, **stdin)
 
 
 def complaint(result: subprocess.CompletedProcess[bytes], code: int = 1) -> str:

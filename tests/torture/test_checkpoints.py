@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import re
+import shutil
 import struct
 import zipfile
 from dataclasses import fields, replace
@@ -247,18 +248,26 @@ def test_crafted_checkpoints_are_refused(what, tmp_path, monkeypatch):
     assert not os.path.exists("ran")
 
 
-@pytest.mark.parametrize("changes", [{"settings": {}}, {"settings": None}, {"resume": {}}, {"resume": {"step": "x"}}])
-def test_a_state_that_nothing_can_go_on_from_is_said_to_be_so(changes, tmp_path):
-    write_songs(tmp_path / "songs", 4)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A folder with rolls.npy, and model.pt, a training that was stopped."""
+    folder = tmp_path_factory.mktemp("begun")
+    write_songs(folder / "songs", 4)
     line = "--hidden 8 --dense 4 --layers 1 --epochs 2 --threads 1 --minutes 1e-9 -q"
     for each in ("encode songs -o rolls.npy", f"train rolls.npy {line}"):
-        assert run(f"musicgen {each}", tmp_path)[0] == 0
-    path = tmp_path / "model.pt"
+        assert run(f"musicgen {each}", folder)[0] == 0
+    return folder
+
+
+@pytest.mark.parametrize("changes", [{"settings": {}}, {"settings": None}, {"resume": {}}, {"resume": {"step": "x"}}])
+def test_a_state_that_nothing_can_go_on_from_is_said_to_be_so(changes, begun, tmp_path):
+    folder = shutil.copytree(begun, tmp_path / "begun")
+    path = folder / "model.pt"
     values = torch.load(path, weights_only=True)
     if changes == {"settings": None}:
         changes = {"settings": values["settings"] | {"batch_size": 0}}
     path.write_bytes(resaved(values | changes))
-    code, lines = run("musicgen train rolls.npy --resume -q", tmp_path)
+    code, lines = run("musicgen train rolls.npy --resume -q", folder)
     assert (code, len(lines)) == (1, 1)
     assert re.match(r"musicgen: error: model.pt: (lacks settings|holds nothing).*; train anew", lines[0])
 
