@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from musicgen_cli import __version__
+from musicgen_cli.commands.cat import cat
 from musicgen_cli.commands.decode import decode
 from musicgen_cli.commands.encode import encode
 from musicgen_cli.commands.eval import evaluate
@@ -27,6 +28,7 @@ from musicgen_cli.streams import say
 COMMANDS: dict[str, Callable[..., Any]] = {
     "songs": songs,
     "encode": encode,
+    "cat": cat,
     "vocab": vocab,
     "train": train,
     "sample": sample,

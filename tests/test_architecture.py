@@ -111,7 +111,7 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def test_help_waits_for_no_heavy_import():
-    commands = ["encode", "vocab", "decode", "train", "sample", "plot", "quiz"]
+    commands = ["encode", "cat", "vocab", "decode", "train", "sample", "plot", "quiz"]
     done = subprocess.run([sys.executable, "-c", HELP, *commands], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))

@@ -87,6 +87,38 @@ def load_corpus(path: Path) -> corpora.Corpus:
         return corpora.load(file)
 
 
+def shards(paths: list[Path]) -> list[Path]:
+    """The paths, folders replaced by the *.npy in them, in the order of their bytes."""
+    found = list[Path]()
+    for path in paths:
+        if path == PIPE or not path.is_dir():
+            found.append(path)
+            continue
+        inside = [one for one in path.glob("*.npy") if not one.name.startswith(".")]  # those are not finished
+        if not inside:
+            raise MusicgenError(f"{path}: no .npy in this folder; `musicgen encode` makes them")
+        found += sorted(inside, key=os.fsencode)
+    if found.count(PIPE) > 1:
+        raise MusicgenError("standard input can be read once only")
+    return found
+
+
+def load_corpora(paths: list[Path]) -> corpora.Corpus:
+    """The corpora at these paths as one; refused where they are not of one form and grid."""
+    loaded = [load_corpus(path) for path in paths]
+    for path, other in zip(paths, loaded):
+        if _kind(other) != _kind(loaded[0]):
+            raise MusicgenError(
+                f"{name_of(path)}: holds {_kind(other)}, {name_of(paths[0])} {_kind(loaded[0])}; encode them alike"
+            )
+    return corpora.join(loaded)
+
+
+def _kind(music: corpora.Corpus) -> str:
+    packed = "packed " if music.packed else ""
+    return f"{packed}{music.form} at {music.steps_per_quarter} steps per quarter note"
+
+
 def load_vocabulary(path: Path) -> vocabulary.Vocabulary:
     with open_input(path, f"musicgen vocab words.npy -o {path}") as file, naming(path):
         return vocabulary.load(file)
