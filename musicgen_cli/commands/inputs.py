@@ -1,5 +1,6 @@
 """Finding and loading what commands are given."""
 
+import hashlib
 import os
 import stat
 from collections import Counter
@@ -66,12 +67,13 @@ def _cause(error: OSError) -> tuple[Path, str]:
 
 def read_song(
     path: Path, *, limit: int, drums: bool, tracks: Collection[str], programs: Collection[int]
-) -> tuple[Score, Counter[str], str]:
-    """The score of a MIDI file of at most `limit` bytes, what befell how many notes, and its damage."""
+) -> tuple[Score, Counter[str], str, str]:
+    """The score of a MIDI file of at most `limit` bytes, what befell how many notes, its damage, and its SHA-256."""
     data = read_bytes(path, limit=limit)
     with naming(path):
         file = smf.parse(data)
-        return *midi.merge(file, drums=drums, tracks=tracks, programs=programs), file.damage
+        score, befell = midi.merge(file, drums=drums, tracks=tracks, programs=programs)
+    return score, befell, file.damage, hashlib.sha256(data).hexdigest()
 
 
 def listed(path: Path) -> list[Path]:
