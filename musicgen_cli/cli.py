@@ -13,6 +13,7 @@ import typer
 from musicgen_cli import __version__
 from musicgen_cli.commands.cat import cat
 from musicgen_cli.commands.decode import decode
+from musicgen_cli.commands.dedupe import dedupe
 from musicgen_cli.commands.encode import encode
 from musicgen_cli.commands.eval import evaluate
 from musicgen_cli.commands.plot import plot
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "songs": songs,
     "encode": encode,
     "cat": cat,
+    "dedupe": dedupe,
     "vocab": vocab,
     "train": train,
     "sample": sample,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from musicgen_cli.corpus import Corpus
 from musicgen_cli.errors import MusicgenError
+from musicgen_cli.likeness import pairs as alike_pairs
 from musicgen_cli.roll import struck
 
 SIDES = ("train", "valid", "test")
@@ -67,7 +68,10 @@ def read_split(text: bytes, corpus: Corpus) -> tuple[dict[str, list[int]], Count
 
 
 def families(corpus: Corpus) -> list[list[int]]:
-    """Songs grouped so that near-copies, transposed ones too, are together: lists of indices."""
+    """Songs grouped so that near-copies, transposed ones too, are together: lists of indices.
+
+    Near-copies share half of their melody, or are what `dedupe` drops.
+    """
     grams = [_melody_grams(corpus.roll(i)) for i in range(len(corpus))]
     parent = list(range(len(corpus)))
 
@@ -99,6 +103,8 @@ def families(corpus: Corpus) -> list[list[int]]:
     for (a, b), count in found.items():
         if count >= ALIKE * min(len(grams[a]), len(grams[b])):
             parent[root(b)] = root(a)
+    for copy in alike_pairs(corpus):
+        parent[root(copy.song)] = root(copy.of)
     together: dict[int, list[int]] = {}
     for i in range(len(corpus)):
         together.setdefault(root(i), []).append(i)

@@ -13,9 +13,9 @@ import musicgen_cli
 
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
-    "errors", "score", "smf", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "split",
-    "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot", "curves_plot",
-    "histograms_plot", "piano", "sound", "soundfont", "page", "quiz_score", "quiz", "quiz_page",
+    "errors", "score", "smf", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary", "likeness",
+    "split", "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot",
+    "curves_plot", "histograms_plot", "piano", "sound", "soundfont", "page", "quiz_score", "quiz", "quiz_page",
     "device", "memory", "tonality", "hearing", "dataset", "material",
     "models.chord", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",
     "losses", "particles", "sampling", "training", "archive", "checkpoint", "likelihood", "evaluation", "two_sample",
@@ -111,7 +111,7 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def test_help_waits_for_no_heavy_import():
-    commands = ["encode", "cat", "vocab", "decode", "train", "sample", "plot", "quiz"]
+    commands = ["encode", "cat", "dedupe", "vocab", "decode", "train", "sample", "plot", "quiz"]
     done = subprocess.run([sys.executable, "-c", HELP, *commands], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))
