@@ -17,7 +17,7 @@ import numpy as np
 
 FILES, TICKS, COPIES = 176_581, 120, 25
 HEADER = b"MThd\0\0\0\6\0\0\0\1" + TICKS.to_bytes(2, "big")
-TRAIN = "train --loss chord --hidden 64 --dense 64 --minutes 0.5 --save-every 100000"
+TRAIN = "train --hidden 64 --dense 64 --minutes 0.5"
 STAGES = (
     ("encode", "encode midi --packed --report whole.jsonl -o whole.npy"),
     ("encode, two processes", "encode midi --packed --jobs 2 -o twice.npy"),

@@ -266,8 +266,12 @@ def _representation(music: NDArray[Any]) -> str:
 
 def _song(fields: dict[str, Any]) -> Song:
     numerator, denominator = fields.get("time_signature", UNKNOWN.time_signature)
-    name, text = (str(fields.get(key, getattr(UNKNOWN, key))) for key in ("name", "text"))
-    song = Song(name, float(fields.get("tempo", UNKNOWN.tempo)), (int(numerator), int(denominator)), text)
+    song = Song(
+        str(fields.get("name", UNKNOWN.name)),
+        float(fields.get("tempo", UNKNOWN.tempo)),
+        (int(numerator), int(denominator)),
+        str(fields.get("text", UNKNOWN.text)),
+    )
     song.check()
     return song
 
