@@ -79,11 +79,10 @@ def pairs(corpus: Corpus, alike: float = ALIKE) -> Iterator[Copy]:
     """
     grams_of = lru_cache(LATELY)(lambda i: grams(corpus.roll(i)))
     sketches = [grams(corpus.roll(i))[:SKETCH].copy() for i in range(len(corpus))]
-    distinct, times = np.unique(np.concatenate([*sketches, np.zeros(0, np.uint64)]), return_counts=True)
-    met_again = set(distinct[times > 1].tolist())
+    again = set(met_again(sketches).tolist())
     songs_with = defaultdict[int, list[int]](list)
     for song, sketch in enumerate(sketches):
-        telling = [gram for gram in sketch.tolist() if gram in met_again]
+        telling = [gram for gram in sketch.tolist() if gram in again]
         shared = Counter(other for gram in telling for other in songs_with[gram])
         enough = min(SHARED, math.ceil(alike * len(sketch)))
         likely = sorted(other for other, times in shared.items() if times >= enough)
@@ -94,3 +93,9 @@ def pairs(corpus: Corpus, alike: float = ALIKE) -> Iterator[Copy]:
         for gram in telling:
             if len(songs_with[gram]) < NEIGHBOURS:
                 songs_with[gram].append(song)
+
+
+def met_again(grams: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """The grams that more than one song has, ascending."""
+    every = np.sort(np.concatenate([*grams, np.zeros(0, np.uint64)]))
+    return np.unique(every[1:][every[1:] == every[:-1]])
