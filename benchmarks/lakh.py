@@ -3,7 +3,8 @@
     python benchmarks/lakh.py FOLDER [FILES]
 
 Every 25th song is an earlier one moved up, with some notes changed. Memory is what all processes of a command hold for
-themselves at most; pages of mapped files, which the system takes back as it likes, are not counted.
+themselves at most; pages of mapped files, which the system takes back as it likes, are not counted. Nor is, of the
+seconds of CPU, what worker processes take.
 """
 
 import resource
