@@ -23,7 +23,7 @@ from musicgen_cli.score import KEYS
 ALIKE = 0.4  # share of their grams that copies have in common, at least
 GRAM = 3  # strikes
 SKETCH = 32  # grams with the least hashes of a song: as random a choice as any, and the same in its copy (Broder 1997)
-SHARED = 3  # of them have to be the same before all are compared: one in 25,000 copies at ALIKE has fewer
+SHARED = 3  # of them have to be the same before all are compared: one in 50,000 copies at ALIKE has fewer
 NEIGHBOURS = 64  # songs that a gram leads to: what more songs share says little
 LATELY = 1024  # songs whose grams are kept
 DICE = np.random.default_rng(88)
