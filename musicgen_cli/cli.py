@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from musicgen_cli import __version__
+from musicgen_cli.commands.cat import cat
 from musicgen_cli.commands.decode import decode
+from musicgen_cli.commands.dedupe import dedupe
 from musicgen_cli.commands.encode import encode
 from musicgen_cli.commands.eval import evaluate
 from musicgen_cli.commands.plot import plot
@@ -28,6 +30,8 @@ from musicgen_cli.streams import say
 COMMANDS: dict[str, Callable[..., Any]] = {
     "songs": songs,
     "encode": encode,
+    "cat": cat,
+    "dedupe": dedupe,
     "vocab": vocab,
     "train": train,
     "sample": sample,

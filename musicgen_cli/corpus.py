@@ -7,10 +7,10 @@ Whoever only wants the notes says `np.load("rolls.npy")`.
 import hashlib
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,7 @@ CHUNK = 1 << 20  # rows looked at, or moved, at once
 LAST_CHARACTER = 0x10FFFF
 
 
-@dataclass(frozen=True)
-class Song:
+class Song(NamedTuple):
     """What is known of a song beside its notes."""
 
     name: str = "untitled"
@@ -49,7 +48,7 @@ UNKNOWN = Song()
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """music: bool (T, 88, 2) or (T, 88), packed uint8 (T, 22), or words <U (N,).
+    """music: bool (T, 88, 2) or (T, 88), packed uint8 (T, 22), or words <U (N,); Joined where it lies in several files.
 
     Song i is music[offsets[i] : offsets[i + 1]].
     """
@@ -69,7 +68,12 @@ class Corpus:
     @cached_property
     def form(self) -> str:
         """What the music is, a key of FORMS; "" where it has no notes."""
-        return representations.form_of(self.music)
+        return representations.form_of(next(filter(len, self.parts), self.parts[0]))
+
+    @property
+    def parts(self) -> list[NDArray[Any]]:
+        """The music of each file."""
+        return self.music.parts if isinstance(self.music, Joined) else [self.music]
 
     @property
     def bits(self) -> int:
@@ -121,6 +125,41 @@ def gather(songs: Iterable[tuple[Song, NDArray[Any]]], steps_per_quarter: int = 
     return Corpus(np.concatenate(music), offsets, list(about), steps_per_quarter)
 
 
+class Joined:
+    """Arrays of songs, one after the other, indexed as if they were one; nothing is moved in memory."""
+
+    def __init__(self, parts: list[NDArray[Any]]):
+        self.parts, self.starts = parts, np.cumsum([0, *map(len, parts)])
+        self.dtype = np.result_type(*parts)
+        self.shape: tuple[int, ...] = (int(self.starts[-1]), *parts[0].shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> NDArray[Any]:
+        """Rows of one song, or any, in any shape."""
+        if isinstance(rows, slice):
+            part = int(self.starts[1:-1].searchsorted(rows.start, "right"))
+            return self.parts[part][rows.start - self.starts[part] : rows.stop - self.starts[part]]
+        part_of = self.starts[1:-1].searchsorted(rows, "right")
+        some = np.empty((*rows.shape, *self.shape[1:]), self.dtype)
+        for part in np.unique(part_of):
+            here = part_of == part
+            some[here] = self.parts[part][rows[here] - self.starts[part]]
+        return some
+
+
+def join(corpora: Sequence[Corpus]) -> Corpus:
+    """Corpora of one form and grid as one, song after song; their music stays where it is."""
+    first, *more = corpora
+    if not more:
+        return first
+    parts = [part for corpus in corpora for part in corpus.parts]
+    lengths = np.concatenate([[0], *(corpus.lengths for corpus in corpora)])
+    songs = [song for corpus in corpora for song in corpus.songs]
+    return Corpus(cast(Any, Joined(parts)), np.cumsum(lengths), songs, first.steps_per_quarter)
+
+
 class Writer:
     """Writes a corpus song by song, so that memory holds one song; `file` must be seekable.
 
@@ -166,7 +205,7 @@ class Writer:
             "version": VERSION,
             "representation": _representation(self.like),
             "steps_per_quarter": self.steps_per_quarter,
-            "songs": [asdict(song) for song in self.songs],
+            "songs": [song._asdict() for song in self.songs],
         }
         for array in (np.array(self.offsets, np.int64), np.array(json.dumps(about).encode())):
             write_array(array, self.file)
@@ -200,12 +239,14 @@ def load(file: BinaryIO) -> Corpus:
         said = text.item() if text.dtype.kind == "U" else text.item().decode()
         if said.count("[") + said.count("{") > MAX_BRACKETS * (1 + offsets.size):  # a list takes many times its place
             raise ValueError
-        about = json.loads(said)
+        about = json.loads(said, object_hook=lambda fields: fields if "songs" in fields else _song(fields))
         if about["format"] != FORMAT:
             raise ValueError
         if about["version"] > VERSION:
             raise MusicgenError("was made by a newer musicgen; upgrade this one")
-        songs = [_song(song) for song in about["songs"]]
+        songs = list(about["songs"])
+        if not all(isinstance(song, Song) for song in songs):
+            raise ValueError
         per_quarter, representation = int(about["steps_per_quarter"]), str(about["representation"])
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise MusicgenError("is no musicgen corpus; `musicgen encode` makes one") from None
@@ -225,8 +266,12 @@ def _representation(music: NDArray[Any]) -> str:
 
 def _song(fields: dict[str, Any]) -> Song:
     numerator, denominator = fields.get("time_signature", UNKNOWN.time_signature)
-    name, text = (str(fields.get(key, getattr(UNKNOWN, key))) for key in ("name", "text"))
-    song = Song(name, float(fields.get("tempo", UNKNOWN.tempo)), (int(numerator), int(denominator)), text)
+    song = Song(
+        str(fields.get("name", UNKNOWN.name)),
+        float(fields.get("tempo", UNKNOWN.tempo)),
+        (int(numerator), int(denominator)),
+        str(fields.get("text", UNKNOWN.text)),
+    )
     song.check()
     return song
 

@@ -3,6 +3,8 @@
 A step is a row of bits, (176,) or (88,), or the id of a word, ().
 """
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from musicgen_cli.corpus import Corpus
 from musicgen_cli.device import onto
+from musicgen_cli.errors import MusicgenError
 from musicgen_cli.hearing import Hearing
 from musicgen_cli.score import KEYS
 from musicgen_cli.vocabulary import UNKNOWN, Vocabulary
@@ -25,7 +28,7 @@ Move = Callable[[Tensor, Tensor], Tensor]  # steps (B, T, ...), keys up (B,) -> 
 
 def in_ids(corpus: Corpus, vocabulary: Vocabulary) -> Corpus:
     """A corpus of words as one of ids, int32 (N,): its songs are windows' and models', no longer scores."""
-    return replace(corpus, music=vocabulary.ids(corpus.music))
+    return replace(corpus, music=np.concatenate([vocabulary.ids(part) for part in corpus.parts]))
 
 
 def to_steps(music: NDArray[Any]) -> Tensor:
@@ -156,10 +159,26 @@ def recalled(corpus: Corpus, songs: Sequence[int], hearing: Hearing) -> NDArray[
     """What is recalled after each row of some songs of a corpus (T, hearing.recalls), if anything is."""
     if not hearing.recalls:
         return None
-    said = np.zeros((len(corpus.music), hearing.recalls), np.float32)
+    said = _on_disk((len(corpus.music), hearing.recalls))
     for i in songs:
         said[corpus.offsets[i] : corpus.offsets[i + 1]] = hearing.recall(to_steps(corpus[i]).numpy())
     return said
+
+
+def _on_disk(shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Zeros in a file without a name: hundreds of bytes a step are more than memory holds of a large collection."""
+    size = 4 * shape[0] * shape[1]
+    try:
+        with tempfile.TemporaryFile() as file:
+            if not size or not hasattr(os, "posix_fallocate"):  # where a full disk would be met too late
+                return np.zeros(shape, np.float32)
+            os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.float32, "r+", shape=shape)
+    except OSError as error:
+        raise MusicgenError(
+            f"{tempfile.gettempdir()}: {error.strerror or error}: {size >> 20} MiB are needed for what is recalled; "
+            "set TMPDIR to another folder"
+        ) from None
 
 
 def rates(corpus: Corpus, songs: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:

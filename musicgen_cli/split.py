@@ -1,5 +1,6 @@
 """Which songs teach, which tell when to stop, which judge: never one tune on two sides."""
 
+import hashlib
 import json
 from collections import Counter
 from typing import Any
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from musicgen_cli.corpus import Corpus
 from musicgen_cli.errors import MusicgenError
+from musicgen_cli.likeness import met_again
+from musicgen_cli.likeness import pairs as alike_pairs
 from musicgen_cli.roll import struck
 
 SIDES = ("train", "valid", "test")
@@ -67,7 +70,10 @@ def read_split(text: bytes, corpus: Corpus) -> tuple[dict[str, list[int]], Count
 
 
 def families(corpus: Corpus) -> list[list[int]]:
-    """Songs grouped so that near-copies, transposed ones too, are together: lists of indices."""
+    """Songs grouped so that near-copies, transposed ones too, are together: lists of indices.
+
+    Near-copies share half of their melody, or are what `dedupe` drops.
+    """
     grams = [_melody_grams(corpus.roll(i)) for i in range(len(corpus))]
     parent = list(range(len(corpus)))
 
@@ -79,8 +85,12 @@ def families(corpus: Corpus) -> list[list[int]]:
 
     alike: dict[bytes | int, int] = {}
     for i, own in enumerate(grams):  # one song stands for all that have the very same grams
-        parent[i] = alike.setdefault(own.tobytes() or i, i)
+        parent[i] = alike.setdefault(hashlib.blake2b(own.tobytes(), digest_size=16).digest() if len(own) else i, i)
     grams = [own if parent[i] == i else own[:0] for i, own in enumerate(grams)]
+    sizes = [len(own) for own in grams]
+    again = met_again(grams)
+    known = np.append(again, np.uint64(0))
+    grams = [own[known[again.searchsorted(own)] == own] for own in grams]
 
     # Songs that share a gram stand together once (gram, song) is sorted: count the pairs, neighbours first, then at
     # a distance of two, and so on.
@@ -97,8 +107,10 @@ def families(corpus: Corpus) -> list[list[int]]:
             found[a, b] += count
         distance += 1
     for (a, b), count in found.items():
-        if count >= ALIKE * min(len(grams[a]), len(grams[b])):
+        if count >= ALIKE * min(sizes[a], sizes[b]):
             parent[root(b)] = root(a)
+    for copy in alike_pairs(corpus):
+        parent[root(copy.song)] = root(copy.of)
     together: dict[int, list[int]] = {}
     for i in range(len(corpus)):
         together.setdefault(root(i), []).append(i)

@@ -15,7 +15,7 @@ from musicgen_cli.cli import COMMANDS
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
     "errors", "score", "events", "smf", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary",
-    "split", "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot",
+    "likeness", "split", "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot",
     "curves_plot", "histograms_plot", "piano", "sound", "soundfont", "page", "quiz_score", "quiz", "quiz_page",
     "group", "device", "memory", "tonality", "hearing", "dataset", "material",
     "models.chord", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models",

@@ -43,7 +43,7 @@ LINES = (  # of the README, but for the size of the model
     "musicgen sample | musicgen decode -o out.mid",
     "musicgen eval model.pt rolls.npy",
 )
-COMMANDS = ("songs", "encode", "vocab", "train", "sample", "decode", "eval", "show", "plot", "quiz")
+COMMANDS = ("songs", "encode", "cat", "dedupe", "vocab", "train", "sample", "decode", "eval", "show", "plot", "quiz")
 BASELINES = ["silence", "copy the last step", "hold the last step", "4 commonest keys"]
 OLD = b"what was there before"
 

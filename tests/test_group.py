@@ -23,7 +23,7 @@ from musicgen_cli.losses import LOSSES
 from musicgen_cli.models import MODELS
 from musicgen_cli.training import OPTIMIZERS, Training
 from tests.torture.child import Child, run
-from tests.tunes import ENVIRONMENT, tune, write_songs
+from tests.tunes import forked, tune, write_songs
 
 SMALL = {"hidden": 16, "dense": 12, "layers": 2}
 SIZES = "--hidden 12 --dense 8 --layers 1 --hop 64 --batch-size 5 --epochs 5"
@@ -232,10 +232,10 @@ def test_one_that_is_killed_ends_all_with_one_line(studio):
     loaded(studio / "killed.pt")
 
 
-def test_torchrun_starts_anew_what_was_killed_and_that_goes_on(studio, forked):
+def test_torchrun_starts_anew_what_was_killed_and_that_goes_on(studio):
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
-    line += ["--no-python", *forked.split(), *TRAIN.split()[1:], "--save-every=1", "-o", "restarted.pt"]
-    with subprocess.Popen(line, cwd=studio, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as torchrun:
+    line += ["--no-python", *TRAIN.split(), "--save-every=1", "-o", "restarted.pt"]
+    with subprocess.Popen(line, cwd=studio, env=forked(), stderr=subprocess.PIPE, text=True) as torchrun:
         wait_for(studio / "restarted.pt")
         _, first = (studio / ".musicgen-restarted.pt.lock").read_text().split()
         os.kill(int(first), signal.SIGKILL)

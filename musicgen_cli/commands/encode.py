@@ -1,4 +1,7 @@
+import contextlib
 import json
+import os
+import re
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -51,10 +54,24 @@ def encode(
     ] = None,
     max_mib: Annotated[int, typer.Option(min=1, help="Skip files that are larger than so many MiB.")] = 16,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that read files; the corpus is the same.")] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Have the workers of this dask scheduler read the files, which they find under the same names.",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Encode only the K-th of N parts of the files, in the order of the bytes of their names.",
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read whole.")] = False,
     report: Annotated[
         Path | None,
-        typer.Option(help="Write what was skipped, damaged or passed over, and why, as JSON lines to this file."),
+        typer.Option(help="Write what became of each file, as JSON lines: SHA-256 and steps, or why it was skipped."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -69,11 +86,12 @@ def encode(
       musicgen encode songs/*.mid --as words -o words.npy
       musicgen encode ~/music --steps-per-quarter 12 -o triplets.npy
       find . -name '*.mid' -print0 | musicgen encode --files-from - -o rolls.npy
+      musicgen encode lakh --packed --shard 3/16 --report shards/3.jsonl -o shards/3.npy
     """
     from musicgen_cli import midi, representations, roll, words
+    from musicgen_cli.commands import workers
     from musicgen_cli.commands.inputs import listed, midi_files, read_song, song_name
     from musicgen_cli.commands.watch import progress
-    from musicgen_cli.commands.workers import results
     from musicgen_cli.corpus import Song, Writer
     from musicgen_cli.errors import MusicgenError
     from musicgen_cli.score import MAX_STEPS, on_keyboard, quantise
@@ -88,7 +106,17 @@ def encode(
         raise typer.BadParameter("--plain is a form of words: add --as words.")
     if as_ == "words" and max_steps and max_steps > MAX_STEPS:
         raise typer.BadParameter(f"a song of words lasts {MAX_STEPS} steps at most: a smaller --max-steps.")
+    part = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", shard or "1/1", re.ASCII)
+    number, parts = map(int, part.groups()) if part else (1, 0)
+    if number > parts:
+        raise typer.BadParameter("--shard is K/N, the K-th of N parts: 1/4, 2/4, 3/4 and 4/4 make a whole.")
+    if dask and jobs > 1:
+        raise typer.BadParameter("--dask has workers of its own: leave out --jobs.")
     paths = [*(files or []), *(listed(files_from) if files_from else [])]
+    if dask:
+        paths = [path if path == PIPE else path.absolute() for path in paths]
+    if shard:
+        paths.sort(key=os.fsencode)
     if not files and files_from is None:
         raise typer.BadParameter("name MIDI files or folders, or --files-from a list.")
     if [*paths, files_from].count(PIPE) > 1:
@@ -103,12 +131,18 @@ def encode(
     for target in [output, *([report] if report else [])]:
         check_target(target, *paths, *([files_from] if files_from else []))
     refuse_suffix(output, ".pt", *midi.SUFFIXES)
-    events = list[dict[str, str]]()
+    lines = list[bytes]()
+    verdicts: Counter[str] = Counter()
     befell: Counter[str] = Counter()
     changed = 0
 
-    def note(verdict: str, path: Path, cause: str) -> None:
-        events.append({"file": name_of(path), "verdict": verdict, "cause": cause})
+    def record(verdict: str, path: Path, **facts: str | int) -> None:
+        verdicts[verdict] += 1
+        if report:
+            lines.append(json.dumps({"file": name_of(path), "verdict": verdict, **facts}).encode() + b"\n")
+
+    def note(verdict: str, path: Path, cause: str, **facts: str | int) -> None:
+        record(verdict, path, cause=cause, **facts)
         if (strict and verdict != "passed over") or (alone and verdict == "skipped"):
             write_report()
             raise MusicgenError(f"{name_of(path)}: {cause}")
@@ -116,16 +150,20 @@ def encode(
 
     def write_report() -> None:
         if report:
-            write_bytes(report, b"".join(json.dumps(event).encode() + b"\n" for event in events))
+            write_bytes(report, b"".join(lines))
 
     read = partial(read_song, limit=max_mib << 20, drums=drums, tracks=track or (), programs=program or ())
-    with open_output(output) as file:
+    with open_output(output) as file, contextlib.ExitStack() as stack:
         writer = Writer(file, grid)
         found = list(midi_files(paths, note))
-        piped = jobs > 1 and any(path == PIPE or path.is_fifo() for path in found)  # open in this process alone
-        for path, result in results(read, progress(found, "encode", quiet), 1 if piped else jobs):
+        chosen = found[len(found) * (number - 1) // parts : len(found) * number // parts]
+        if found and not chosen:
+            raise MusicgenError(f"part {shard} of {counted(len(found), 'file')} is empty: make fewer parts")
+        piped = any(path == PIPE or path.is_fifo() for path in chosen)  # open in this process alone
+        others = stack.enter_context(workers.dask(dask)) if dask else workers.processes(jobs)
+        for path, result in workers.results(read, progress(chosen, "encode", quiet), None if piped else others):
             try:
-                score, dropped, damage = result()
+                score, dropped, damage, digest = result()
                 with naming(path):
                     dropped[OFF] = int((~on_keyboard(score)).sum())
                     if dropped[OFF] == len(score.notes):
@@ -135,23 +173,25 @@ def encode(
             except MusicgenError as error:
                 note("skipped", path, str(error).removeprefix(f"{name_of(path)}: "))
                 continue
+            facts: dict[str, str | int] = {"sha256": digest, "steps": len(music)}
             if damage:
-                note("damaged", path, f"{damage}; what comes before is kept")
+                note("damaged", path, f"{damage}; what comes before is kept", **facts)
+            else:
+                record("encoded", path, **facts)
             befell += dropped
             if form == "words":
                 changed += words.changed(quantise(score, grid, most))
             writer.add(Song(song_name(path), score.tempo, score.time_signature), roll.pack(music) if packed else music)
         if not writer.songs:
             write_report()
-            skipped = sum(event["verdict"] == "skipped" for event in events)
+            skipped = verdicts["skipped"]
             raise MusicgenError(
                 f"none of {counted(skipped, 'file')} could be encoded" if skipped else "no MIDI files found there"
             )
         writer.finish()
     write_report()
 
-    verdicts = Counter(event["verdict"] for event in events)
-    counts = [f"{counted(n, 'file')} {verdict}" for verdict, n in verdicts.items()]
+    counts = [f"{counted(n, 'file')} {verdict}" for verdict, n in verdicts.items() if verdict != "encoded"]
     lost = [f"{n} {what}" for what, n in (+befell).items()]
     held = [f"{counted(changed, 'note')} cut or drawn out to the length of their chord"] if changed else []
     rows = counted(writer.offsets[-1], "step" if as_ == "rolls" else "word")

@@ -24,8 +24,8 @@ def evaluate(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Checkpoints and the corpus to score them on, or a corpus of samples. Default: model.pt and rolls.npy"
-            " (words.npy for a model that reads words).",
+            help="Checkpoints and the corpus, or folder of *.npy, to score them on, or a corpus of samples."
+            " Default: model.pt and rolls.npy (words.npy for a model that reads words).",
             allow_dash=True,
         ),
     ] = None,
@@ -79,13 +79,16 @@ def evaluate(
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     ]
     from musicgen_cli.checkpoint import Checkpoint
-    from musicgen_cli.commands.inputs import load_any, load_corpus
+    from musicgen_cli.commands.inputs import load_any, load_corpora, load_corpus, shards
 
-    named = {path: load_any(path, "musicgen train") for path in files or [Path("model.pt")]}
+    named = {
+        path: load_corpora(shards([path])) if path.is_dir() else load_any(path, "musicgen train")
+        for path in files or [Path("model.pt")]
+    }
     models = {path: file for path, file in named.items() if isinstance(file, Checkpoint)}
     corpora = {path: file for path, file in named.items() if not isinstance(file, Checkpoint)}
     if len(corpora) > 1:
-        raise typer.BadParameter(f"{' and '.join(map(str, corpora))} are corpora: name one.")
+        raise typer.BadParameter(f"{' and '.join(map(str, corpora))} are corpora: name one, or a folder of them.")
     if against or copied_from:
         if models or not corpora:
             raise typer.BadParameter("--against and --copied-from are for a corpus of samples: name it, and no model.")

@@ -1,5 +1,6 @@
 """Finding and loading what commands are given."""
 
+import hashlib
 import os
 import stat
 from collections import Counter
@@ -66,12 +67,13 @@ def _cause(error: OSError) -> tuple[Path, str]:
 
 def read_song(
     path: Path, *, limit: int, drums: bool, tracks: Collection[str], programs: Collection[int]
-) -> tuple[Score, Counter[str], str]:
-    """The score of a MIDI file of at most `limit` bytes, what befell how many notes, and its damage."""
+) -> tuple[Score, Counter[str], str, str]:
+    """The score of a MIDI file of at most `limit` bytes, what befell how many notes, its damage, and its SHA-256."""
     data = read_bytes(path, limit=limit)
     with naming(path):
         file = smf.parse(data)
-        return *midi.merge(file, drums=drums, tracks=tracks, programs=programs), file.damage
+        score, befell = midi.merge(file, drums=drums, tracks=tracks, programs=programs)
+    return score, befell, file.damage, hashlib.sha256(data).hexdigest()
 
 
 def listed(path: Path) -> list[Path]:
@@ -85,6 +87,38 @@ def load_corpus(path: Path) -> corpora.Corpus:
     form = "--as words " if "words" in path.name else ""
     with open_input(path, f"musicgen encode FOLDER {form}-o {path}") as file, naming(path):
         return corpora.load(file)
+
+
+def shards(paths: list[Path]) -> list[Path]:
+    """The paths, folders replaced by the *.npy in them, in the order of their bytes."""
+    found = list[Path]()
+    for path in paths:
+        if path == PIPE or not path.is_dir():
+            found.append(path)
+            continue
+        inside = [one for one in path.glob("*.npy") if not one.name.startswith(".")]  # those are not finished
+        if not inside:
+            raise MusicgenError(f"{path}: no .npy in this folder; `musicgen encode` makes them")
+        found += sorted(inside, key=os.fsencode)
+    if found.count(PIPE) > 1:
+        raise MusicgenError("standard input can be read once only")
+    return found
+
+
+def load_corpora(paths: list[Path]) -> corpora.Corpus:
+    """The corpora at these paths as one; refused where they are not of one form and grid."""
+    loaded = [load_corpus(path) for path in paths]
+    for path, other in zip(paths, loaded):
+        if _kind(other) != _kind(loaded[0]):
+            raise MusicgenError(
+                f"{name_of(path)}: holds {_kind(other)}, {name_of(paths[0])} {_kind(loaded[0])}; encode them alike"
+            )
+    return corpora.join(loaded)
+
+
+def _kind(music: corpora.Corpus) -> str:
+    packed = "packed " if music.packed else ""
+    return f"{packed}{music.form} at {music.steps_per_quarter} steps per quarter note"
 
 
 def load_vocabulary(path: Path) -> vocabulary.Vocabulary:

@@ -139,7 +139,7 @@ def _songs(path: Path) -> list["Piece"]:
     songs = []
     for file in midi_files([path], lambda verdict, file, cause: say(f"{verdict} {file}: {cause}")):
         try:
-            score, _, damage = read_song(file, limit=smf.MAX_BYTES, drums=False, tracks=(), programs=())
+            score, _, damage, _ = read_song(file, limit=smf.MAX_BYTES, drums=False, tracks=(), programs=())
         except MusicgenError as error:
             say(f"skipped {error}")
             continue

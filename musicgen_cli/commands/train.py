@@ -30,9 +30,13 @@ SAME = ("model_arguments", "loss_arguments", "form", "steps_per_quarter", "split
 
 def train(
     context: typer.Context,
-    corpus: Annotated[
-        Path | None,
-        typer.Argument(help="A corpus. Default: rolls.npy; for --model text words.npy.", allow_dash=True),
+    corpora: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="CORPORA",
+            help="Corpora, or folders of *.npy. Default: rolls.npy; for --model text words.npy.",
+            allow_dash=True,
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("model.pt"),
     model: Annotated[
@@ -164,7 +168,7 @@ def train(
     threads: Threads = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model on a corpus and keep its best epoch.
+    """Train a model on a corpus, or on several as if they were one, and keep its best epoch.
 
     Songs are dealt onto training, validation and test by their content, near-copies together; `eval` knows them again.
     The checkpoint is written after every epoch. Ctrl-C ends the batch, saves, and `--resume` goes on as if it had not.
@@ -175,10 +179,11 @@ def train(
       musicgen train rolls.npy --loss chord --memory
       musicgen train rolls.npy -o small.pt --hidden 128 --epochs 10 --log small.csv
       musicgen train rolls.npy -o small.pt --resume
+      musicgen train shards -o large.pt
       torchrun --nproc-per-node 4 -m musicgen_cli train rolls.npy --batch-size 64
     """
     from musicgen_cli import checkpoint, group, midi
-    from musicgen_cli.commands.inputs import check_form, load_checkpoint, load_corpus, load_vocabulary
+    from musicgen_cli.commands.inputs import check_form, load_checkpoint, load_corpora, load_vocabulary, shards
     from musicgen_cli.models import CHORDS, DEFAULTS, MODELS
     from musicgen_cli.streams import naming
     from musicgen_cli.streams import output as open_output
@@ -193,8 +198,10 @@ def train(
     saved = group.shared(lambda: load_checkpoint(output)) if resume else None
     model = model or ("next" if loss == "chord" else "poly")
     of_words = saved.vocabulary is not None if saved else model == "text"
-    corpus = corpus or Path("words.npy" if of_words else "rolls.npy")
-    inputs = [corpus, *([split] if split else []), *([vocab] if vocab else [])]
+    given = corpora or [Path("words.npy" if of_words else "rolls.npy")]
+    corpus = given[0] if len(given) == 1 else Path(f"{given[0]} and {len(given) - 1} more")
+    paths = shards(given)
+    inputs = [*paths, *([split] if split else []), *([vocab] if vocab else [])]
     check_target(output, *inputs)
     refuse_suffix(output, ".npy", *midi.SUFFIXES)
     if log:
@@ -212,7 +219,7 @@ def train(
         wanted = f"--batch-size {settings['batch_size']} is of all {group.size()} processes together"
         raise MusicgenError(f"{wanted}: take {group.size()} or more, or fewer processes")
 
-    music = load_corpus(corpus)
+    music = load_corpora(paths)
     known = load_vocabulary(vocab) if vocab else None
     with naming(corpus):
         if saved:

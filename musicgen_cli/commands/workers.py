@@ -1,12 +1,15 @@
-"""Work shared out to processes; one that dies costs the item it was at, not the run."""
+"""Work shared out to processes, here or on other machines; one that dies costs the item it was at, not the run."""
 
+import contextlib
+import logging
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from multiprocessing import forkserver
@@ -17,44 +20,84 @@ from musicgen_cli.errors import MusicgenError
 T = TypeVar("T")
 R = TypeVar("R")
 AHEAD = 4  # items for each process that are worked on before their turn
+PATIENCE = 10  # seconds in which a scheduler has to answer
 
 
-def results(work: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[tuple[T, Callable[[], R]]]:
-    """Each item, in order, with what gives the result of its work, or raises its error; `jobs` processes are at it.
+@dataclass(frozen=True)
+class Crew:
+    """So many processes, what begins with a number of them, and what stands for the result where one died."""
+
+    jobs: int
+    start: Callable[[int], Executor]
+    died: type[Exception] = BrokenExecutor
+
+
+def results(work: Callable[[T], R], items: Iterable[T], crew: Crew | None) -> Iterator[tuple[T, Callable[[], R]]]:
+    """Each item, in order, with what gives the result of its work, or raises its error; without a crew it is done here.
 
     What a dead process leaves undone is done again, each item in a process of its own: whose dies too is at fault.
     """
-    if jobs == 1:
+    if crew is None:
         for item in items:
             yield item, partial(work, item)
         return
     left, ahead = iter(items), deque[tuple[T, "Future[R]"]]()
-    pool = _pool(jobs)
+    pool = crew.start(crew.jobs)
     try:
         while True:
-            for item in islice(left, AHEAD * jobs - len(ahead)):
+            for item in islice(left, AHEAD * crew.jobs - len(ahead)):
                 try:
                     future = pool.submit(work, item)
                 except BrokenExecutor:
                     pool.shutdown()
-                    pool = _pool(jobs)
+                    pool = crew.start(crew.jobs)
                     future = pool.submit(work, item)
                 ahead.append((item, future))
             if not ahead:
                 return
             item, future = ahead.popleft()
-            broken = isinstance(future.exception(), BrokenExecutor)
-            yield item, partial(_alone, work, item) if broken else future.result
+            died = isinstance(future.exception(), crew.died)
+            yield item, partial(_alone, work, item, crew) if died else future.result
     finally:
-        pool.shutdown(cancel_futures=True)
+        for _, future in ahead:
+            future.cancel()
+        pool.shutdown(wait=not ahead)
 
 
-def _alone(work: Callable[[T], R], item: T) -> R:
-    with _pool(1) as pool:
+def _alone(work: Callable[[T], R], item: T, crew: Crew) -> R:
+    with crew.start(1) as pool:
         try:
             return pool.submit(work, item).result()
-        except BrokenExecutor:
+        except crew.died:
             raise MusicgenError(f"{item}: the process that read it died; report it as a bug, with the file") from None
+
+
+@contextlib.contextmanager
+def dask(address: str) -> Iterator[Crew]:
+    """The workers of the dask scheduler at `address`, such as tcp://host:8786.
+
+    Where one dies, dask has another do its work, and gives up on what has killed several.
+    """
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError:
+        raise MusicgenError("--dask needs dask: pip install 'musicgen-cli[dask]'") from None
+    logging.getLogger("distributed.client").setLevel(logging.ERROR)  # it tells of every worker that died
+    try:
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise MusicgenError(f"{address}: no dask scheduler answers there ({error})") from None
+    with client:
+        try:
+            jobs = sum(client.nthreads().values())
+            yield Crew(max(jobs, 1), lambda _: client.get_executor(), KilledWorker)
+        except CancelledError:
+            raise MusicgenError(f"{address}: the dask scheduler has gone") from None
+
+
+def processes(jobs: int) -> Crew | None:
+    """So many processes of this machine; one is the one that asks."""
+    return Crew(jobs, _pool) if jobs > 1 else None
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:

@@ -34,7 +34,7 @@ def told(module: str, *arguments: object, timeout: float) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("count", [times(1000, 100_000)])
+@pytest.mark.parametrize("count", [times(2000, 100_000)])
 def test_mutants_are_read_or_refused_in_bounded_time_and_memory(count):
     said = told("mutants", count, timeout=60 + count / 50)
     assert sum(said["verdicts"].values()) == count
