@@ -90,7 +90,7 @@ def dask(address: str) -> Iterator[Crew]:
     with client:
         try:
             jobs = sum(client.nthreads().values())
-            yield Crew(max(jobs, 1), lambda _: client.get_executor(), KilledWorker)
+            yield Crew(max(jobs, 1), lambda _: client.get_executor(pure=False), KilledWorker)
         except CancelledError:
             raise MusicgenError(f"{address}: the dask scheduler has gone") from None
 
