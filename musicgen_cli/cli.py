@@ -1,5 +1,6 @@
 """The `musicgen` command: its subcommands, and the one place where an error becomes a sentence and an exit code."""
 
+import contextlib
 import gc
 import os
 import signal
@@ -78,7 +79,8 @@ def musicgen(
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code; whatever goes wrong is one line on stderr."""
     try:
-        with joined():
+        alone = arguments[:1] != ["train"] or "--help" in arguments  # whatever RANK and WORLD_SIZE say
+        with contextlib.nullcontext() if alone else joined():
             return _invoke(arguments)
     except UsageError as error:
         context = getattr(error, "ctx", None)

@@ -222,6 +222,14 @@ def test_a_failure_of_one_ends_all_with_one_line(mistake, studio):
     assert not (studio / "failed.pt").exists()
 
 
+@pytest.mark.parametrize("line", ["musicgen --version", "musicgen train --help", "musicgen songs rolls.npy"])
+def test_what_does_not_train_joins_no_group(line, studio):
+    place = {"RANK": "0", "WORLD_SIZE": "2"}  # and nowhere to meet, nor anybody to
+    child = Child(line, studio, lambda: os.environ.update(place))
+    said = child.lines()
+    assert child.wait() == 0, said
+
+
 def test_one_that_is_killed_ends_all_with_one_line(studio):
     children = commands(studio, *[f"{TRAIN} -q -o killed.pt --epochs 100000 --save-every 1"] * 3)
     wait_for(studio / "killed.pt")
