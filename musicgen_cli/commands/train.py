@@ -215,8 +215,9 @@ def train(
     settings["hop"] = hop or settings["target"]
     if corpus == PIPE and group.size() > 1:
         raise MusicgenError("several processes cannot read one pipe: name a file")
-    if settings["batch_size"] < group.size():
-        wanted = f"--batch-size {settings['batch_size']} is of all {group.size()} processes together"
+    together = (saved.settings if saved else settings).get("batch_size", group.size())
+    if together < group.size():
+        wanted = f"--batch-size {together} is of all {group.size()} processes together"
         raise MusicgenError(f"{wanted}: take {group.size()} or more, or fewer processes")
 
     music = load_corpora(paths)
