@@ -213,7 +213,7 @@ def train(
     for name, usual in (DEFAULTS | own).items():
         settings[name] = usual if settings[name] is None else settings[name]
     settings["hop"] = hop or settings["target"]
-    if corpus == PIPE and group.size() > 1:
+    if PIPE in inputs and group.size() > 1:
         raise MusicgenError("several processes cannot read one pipe: name a file")
     together = (saved.settings if saved else settings).get("batch_size", group.size())
     if together < group.size():
