@@ -35,8 +35,10 @@ def joined() -> Iterator[None]:
 
     try:
         store, own, processes = next(rendezvous("env://"))
+        failures = store
         if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-            store = _of_this_attempt(store, own)
+            failures, store = store, _of_this_attempt(store, own)
+            failures = dist.PrefixStore(f"musicgen at {store.port}", failures)  # which outlives the first process
         dist.init_process_group(timeout=WAIT, store=store, rank=own, world_size=processes)
     except (ValueError, RuntimeError) as error:
         cause = str(error).splitlines()[0]
@@ -47,7 +49,7 @@ def joined() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_first(store):
+        if not _is_first(failures):
             raise SystemExit(1) from None
         os.dup2(said, 2)
         if isinstance(error, RuntimeError) and TRANSPORT.search(f"{type(error).__name__}: {error}"):
