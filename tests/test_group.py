@@ -222,7 +222,7 @@ def test_a_failure_of_one_ends_all_with_one_line(mistake, studio):
     assert not (studio / "failed.pt").exists()
 
 
-@pytest.mark.parametrize("line", ["musicgen --version", "musicgen train --help", "musicgen songs rolls.npy"])
+@pytest.mark.parametrize("line", ["musicgen --version", "musicgen train --help", "musicgen show rolls.npy"])
 def test_what_does_not_train_joins_no_group(line, studio):
     place = {"RANK": "0", "WORLD_SIZE": "2"}  # and nowhere to meet, nor anybody to
     child = Child(line, studio, lambda: os.environ.update(place))
