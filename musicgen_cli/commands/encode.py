@@ -121,7 +121,7 @@ def encode(
         raise typer.BadParameter("name MIDI files or folders, or --files-from a list.")
     if [*paths, files_from].count(PIPE) > 1:
         raise typer.BadParameter("standard input can be read once only.")
-    if report == output:
+    if report and os.path.realpath(report) == os.path.realpath(output):
         raise typer.BadParameter("--report needs a file of its own.")
     alone = len(paths) == 1 and not paths[0].is_dir()
 
