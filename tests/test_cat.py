@@ -47,7 +47,7 @@ def test_corpora_joined_are_the_corpus_of_all_songs_byte_for_byte(folder: Path, 
     assert (folder / "all.npy").read_bytes() == (folder / "whole.npy").read_bytes()
 
 
-def test_a_folder_stands_for_its_corpora_in_the_order_of_their_bytes(folder: Path) -> None:
+def test_a_folder_stands_for_its_corpora_in_the_order_of_their_numbers(folder: Path) -> None:
     (folder / "shards").mkdir()
     for name, part in (("2.npy", "a"), ("10.npy", "b"), ("é.npy", "c")):
         talk(shell(f"musicgen encode {part} -o shards/{name} -q", folder))
@@ -55,7 +55,7 @@ def test_a_folder_stands_for_its_corpora_in_the_order_of_their_bytes(folder: Pat
     (folder / "shards" / "notes.txt").write_bytes(b"no corpus")
     piped = shell("musicgen cat shards - -o - < shards/2.npy", folder)
     assert talk(piped) == ["joined 12 songs of 4 files; 3 names of songs met before"]
-    named = shell("musicgen cat shards/10.npy shards/2.npy shards/é.npy shards/2.npy", folder)
+    named = shell("musicgen cat shards/2.npy shards/10.npy shards/é.npy shards/2.npy", folder)
     assert piped.stdout == named.stdout
 
 
