@@ -73,6 +73,10 @@ def test_a_part_does_not_hang_on_the_order_in_which_files_are_named(folder: Path
     for name, order in (("a", "find in -name '*.mid' | sort"), ("b", "find in -name '*.mid' | sort -r")):
         talk(shell(f"{order} | musicgen encode --files-from - --shard 2/3 -o {name}.npy", folder))
     talk(shell("musicgen encode in --shard 2/3 -o c.npy", folder))
+    talk(shell("mkdir in-2; mv in/tune-01.mid in/tune-02.mid in-2", folder))
+    for name, files in (("d", "in in-2"), ("e", "in/* in-2/*")):
+        talk(shell(f"musicgen encode {files} --shard 1/3 -o {name}.npy", folder))
+    assert (folder / "d.npy").read_bytes() == (folder / "e.npy").read_bytes()
     assert len({(folder / name).read_bytes() for name in ("a.npy", "b.npy", "c.npy")}) == 1
 
 

@@ -156,6 +156,8 @@ def encode(
     with open_output(output) as file, contextlib.ExitStack() as stack:
         writer = Writer(file, grid)
         found = list(midi_files(paths, note))
+        if shard:
+            found.sort(key=os.fsencode)  # those of several folders too
         chosen = found[len(found) * (number - 1) // parts : len(found) * number // parts]
         if found and not chosen:
             raise MusicgenError(f"part {shard} of {counted(len(found), 'file')} is empty: make fewer parts")
