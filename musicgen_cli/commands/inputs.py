@@ -1,8 +1,10 @@
 """Finding and loading what commands are given."""
 
+import contextlib
 import hashlib
 import os
 import re
+import resource
 import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -113,6 +115,9 @@ def _by_number(path: Path) -> tuple[list[tuple[bytes, int]], bytes]:
 
 def load_corpora(paths: list[Path]) -> corpora.Corpus:
     """The corpora at these paths as one; refused where they are not of one form and grid."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(OSError, ValueError):  # every memory map keeps its file open
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     loaded = [load_corpus(path) for path in paths]
     for path, other in zip(paths, loaded):
         if _kind(other) != _kind(loaded[0]):
