@@ -157,7 +157,8 @@ def test_very_many_songs_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 def test_more_corpora_than_files_are_usually_open_at_once(folder: Path) -> None:
     talk(shell("musicgen encode a -o a.npy -q; mkdir many; for i in $(seq 100); do cp a.npy many/$i.npy; done", folder))
-    assert talk(shell("ulimit -Sn 64; musicgen cat many -o all.npy", folder))[0].startswith("joined 300 songs of 100 files")
+    done = talk(shell("ulimit -Sn 64; musicgen cat many -o all.npy", folder))
+    assert done[0].startswith("joined 300 songs of 100 files")
 
 
 def test_a_strangers_wide_words_widen_no_others() -> None:

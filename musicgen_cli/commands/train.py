@@ -213,7 +213,7 @@ def train(
     for name, usual in (DEFAULTS | own).items():
         settings[name] = usual if settings[name] is None else settings[name]
     settings["hop"] = hop or settings["target"]
-    if corpus == PIPE and group.size() > 1:
+    if PIPE in paths and group.size() > 1:
         raise MusicgenError("several processes cannot read one pipe: name a file")
     if settings["batch_size"] < group.size():
         wanted = f"--batch-size {settings['batch_size']} is of all {group.size()} processes together"

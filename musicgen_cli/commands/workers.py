@@ -82,7 +82,7 @@ def dask(address: str) -> Iterator[Crew]:
         from distributed import Client, KilledWorker
     except ImportError:
         raise MusicgenError("--dask needs dask: pip install 'musicgen-cli[dask]'") from None
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it tells of every worker that died, and at length
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it tells of deaths at length
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
