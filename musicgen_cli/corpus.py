@@ -26,6 +26,7 @@ MAX_TEXT, MAX_BRACKETS = 1 << 14, 32  # bytes of what is known of a song, and ho
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 CHUNK = 1 << 20  # rows looked at, or moved, at once
 LAST_CHARACTER = 0x10FFFF
+MAX_WORD = 512  # letters: all 88 keys, and how long
 
 
 class Song(NamedTuple):
@@ -172,6 +173,8 @@ class Writer:
         self.like: NDArray[Any] | None = None
 
     def add(self, song: Song, music: NDArray[Any]) -> None:
+        if music.dtype.kind == "U":  # no wider than its words: a stranger's would make all words as wide
+            music = music.astype(f"U{max(1, int(np.strings.str_len(music).max(initial=0)))}")
         if self.like is None:
             self.like = music[:0]
             _write_header(self.file, music.dtype, music.shape)
@@ -323,6 +326,8 @@ def _read_music(file: BinaryIO, size: int) -> NDArray[Any]:
         raise MusicgenError(
             f"holds {dtype} {shape}, which is no roll, bool (T, 88, 2) or (T, 88) or uint8 (T, 22), nor words <U (N,)"
         )
+    if dtype.kind == "U" and dtype.itemsize > 4 * MAX_WORD:
+        raise MusicgenError(f"has room for words of {dtype.itemsize // 4} letters, {MAX_WORD} are the most")
     try:
         file.fileno()
     except OSError:  # in memory: it came through a pipe

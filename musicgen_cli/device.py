@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from musicgen_cli import group
 from musicgen_cli.errors import MusicgenError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -19,14 +20,16 @@ def device(name: str) -> torch.device:
         name = next(kind for kind, there in available.items() if there)
     if not available[name]:
         raise MusicgenError(f"no {name} on this machine; use --device auto or --device cpu")
-    if name == "cuda":
+    if name == "cuda" and group.there():
         _take_gpu(int(os.environ.get("LOCAL_RANK", 0)))
     return torch.device(name)
 
 
 def _take_gpu(number: int) -> None:
     """Compute on the GPU of this number: of the processes that torchrun starts on a machine each has its own."""
-    if number >= (there := torch.cuda.device_count()):
+    if (there := torch.cuda.device_count()) == 1 and "CUDA_VISIBLE_DEVICES" in os.environ:
+        return  # each process was shown its own
+    if number >= there:
         raise MusicgenError(f"no GPU for process {number + 1} of this machine; use --nproc-per-node {there}")
     torch.cuda.set_device(number)
 

@@ -13,7 +13,7 @@ from musicgen_cli.errors import MusicgenError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.distributed import Store  # type: ignore[attr-defined]
+    from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 T = TypeVar("T")
 WAIT = timedelta(days=1)  # at most, for the others: what the first process does alone may take long
@@ -31,6 +31,7 @@ def joined() -> Iterator[None]:
         yield
         return
     import torch.distributed as dist
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
     from torch.distributed.rendezvous import rendezvous
 
     try:
@@ -38,7 +39,7 @@ def joined() -> Iterator[None]:
         failures = store
         if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
             failures, store = store, _of_this_attempt(store, own)
-            failures = dist.PrefixStore(f"musicgen at {store.port}", failures)  # which outlives the first process
+            failures = PrefixStore(f"musicgen at {store.port}", failures)  # which outlives the first process
         dist.init_process_group(timeout=WAIT, store=store, rank=own, world_size=processes)
     except (ValueError, RuntimeError) as error:
         cause = str(error).splitlines()[0]
@@ -53,12 +54,12 @@ def joined() -> Iterator[None]:
             raise SystemExit(1) from None
         os.dup2(said, 2)
         if isinstance(error, RuntimeError) and TRANSPORT.search(f"{type(error).__name__}: {error}"):
-            raise MusicgenError(GONE) from error
+            raise MusicgenError(f"{GONE} ({str(error).splitlines()[0]})") from error
         raise
     dist.destroy_process_group()
 
 
-def _of_this_attempt(agent: "Store", own: int) -> "Store":
+def _of_this_attempt(agent: "Store", own: int) -> "TCPStore":
     """A store where the group meets: torchrun's own still holds addresses of processes that it has replaced."""
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
@@ -87,6 +88,11 @@ def there() -> bool:
     import torch.distributed as dist
 
     return dist.is_available() and dist.is_initialized()
+
+
+def restarted() -> bool:
+    """Whether torchrun has started the group anew, since one of its processes failed."""
+    return there() and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 def rank() -> int:

@@ -4,6 +4,7 @@ What is compared is which grams two songs have: runs of a few strikes, each told
 how far that key moved and by the time since the strike before. A strike is a step at which a note begins.
 """
 
+import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -78,15 +79,21 @@ def pairs(corpus: Corpus, alike: float = ALIKE) -> Iterator[Copy]:
     Memory holds the sketch of each song, and of some all grams.
     """
     grams_of = lru_cache(LATELY)(lambda i: grams(corpus.roll(i)))
-    sketches = [grams(corpus.roll(i))[:SKETCH].copy() for i in range(len(corpus))]
+    sketches, twins, first = list[NDArray[np.uint64]](), list[int](), dict[bytes, int]()
+    for i in range(len(corpus)):
+        own = grams(corpus.roll(i))
+        sketches.append(own[:SKETCH].copy())
+        twins.append(first.setdefault(hashlib.blake2b(own.tobytes(), digest_size=16).digest(), i))
     again = set(met_again(sketches).tolist())
     songs_with = defaultdict[int, list[int]](list)
     for song, sketch in enumerate(sketches):
         telling = [gram for gram in sketch.tolist() if gram in again]
         shared = Counter(other for gram in telling for other in songs_with[gram])
         enough = min(SHARED, math.ceil(alike * len(sketch)))
-        likely = sorted(other for other, times in shared.items() if times >= enough)
-        for other in likely:
+        likely = {other for other, times in shared.items() if times >= enough}
+        if len(sketch) and twins[song] != song:  # however many songs have its grams
+            likely.add(twins[song])
+        for other in sorted(likely):
             like = likeness(grams_of(song), grams_of(other))
             if like >= alike:
                 yield Copy(song, other, like)

@@ -47,7 +47,7 @@ def test_corpora_joined_are_the_corpus_of_all_songs_byte_for_byte(folder: Path, 
     assert (folder / "all.npy").read_bytes() == (folder / "whole.npy").read_bytes()
 
 
-def test_a_folder_stands_for_its_corpora_in_the_order_of_their_bytes(folder: Path) -> None:
+def test_a_folder_stands_for_its_corpora_in_the_order_of_their_numbers(folder: Path) -> None:
     (folder / "shards").mkdir()
     for name, part in (("2.npy", "a"), ("10.npy", "b"), ("é.npy", "c")):
         talk(shell(f"musicgen encode {part} -o shards/{name} -q", folder))
@@ -55,7 +55,7 @@ def test_a_folder_stands_for_its_corpora_in_the_order_of_their_bytes(folder: Pat
     (folder / "shards" / "notes.txt").write_bytes(b"no corpus")
     piped = shell("musicgen cat shards - -o - < shards/2.npy", folder)
     assert talk(piped) == ["joined 12 songs of 4 files; 3 names of songs met before"]
-    named = shell("musicgen cat shards/10.npy shards/2.npy shards/é.npy shards/2.npy", folder)
+    named = shell("musicgen cat shards/2.npy shards/10.npy shards/é.npy shards/2.npy", folder)
     assert piped.stdout == named.stdout
 
 
@@ -153,3 +153,18 @@ def test_very_many_songs_are_read_as_they_were_written(tmp_path: Path) -> None:
             writer.add(song, np.zeros((1, 22), np.uint8))
         writer.finish()
     assert load(tmp_path / "many.npy").songs == many
+
+
+def test_more_corpora_than_files_are_usually_open_at_once(folder: Path) -> None:
+    talk(shell("musicgen encode a -o a.npy -q; mkdir many; for i in $(seq 100); do cp a.npy many/$i.npy; done", folder))
+    done = talk(shell("ulimit -Sn 64; musicgen cat many -o all.npy", folder))
+    assert done[0].startswith("joined 300 songs of 100 files")
+
+
+def test_a_strangers_wide_words_widen_no_others() -> None:
+    wide, file = gather([(Song(), np.array(["C4:1"], "U500"))]), io.BytesIO()
+    corpora.save(join([gather([(Song(), np.array(["D4:1"] * 9))]), wide]), file)
+    assert corpora.load(file).music.dtype == "<U4"
+    np.save(file := io.BytesIO(), np.array(["C4:1"], "U600"))
+    with pytest.raises(corpora.MusicgenError, match="room for words of 600 letters"):
+        corpora.load(file)

@@ -162,6 +162,13 @@ def test_what_cannot_be_done_is_told_in_a_line(folder: Path) -> None:
         return complaint(shell(f"musicgen dedupe {arguments}", folder), code)
 
     assert "file of its own" in dedupe("a.npy --report x -o x", 2)
+    assert "file of its own" in dedupe('a.npy --report "$PWD/x" -o x', 2)
     assert "0.2" in dedupe("a.npy --alike 0.1 -o x", 2)
     assert "no such file" in dedupe("c.npy -o x.npy")
     assert "read by this very command" in dedupe("a.npy --report a.npy -o x.npy")
+
+
+def test_exact_copies_are_found_however_many_songs_have_their_grams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("musicgen_cli.likeness.NEIGHBOURS", 0)  # each gram is that of too many songs
+    music = corpus_of(song(1), song(2), song(1, 3), song(2, 5))
+    assert [(copy.song, copy.of) for copy in copies(music)] == [(2, 0), (3, 1)]

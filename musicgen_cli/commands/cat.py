@@ -18,7 +18,7 @@ def cat(
 ) -> None:
     """Join corpora of one form into one, song after song, in the order in which they are named.
 
-    A folder stands for the *.npy in it, in the order of their bytes. Memory holds one song at a time.
+    A folder stands for the *.npy in it, in the order of their bytes, but 2 before 10. Memory holds one song at a time.
 
     \b
     Examples:

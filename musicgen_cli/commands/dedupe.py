@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,7 @@ def dedupe(
     from musicgen_cli.streams import output as open_output
 
     paths = shards(corpora)
-    if report == output:
+    if report and os.path.realpath(report) == os.path.realpath(output):
         raise typer.BadParameter("--report needs a file of its own.")
     for target in (output, *([report] if report else [])):
         check_target(target, *paths)

@@ -106,7 +106,7 @@ def encode(
         raise typer.BadParameter("--plain is a form of words: add --as words.")
     if as_ == "words" and max_steps and max_steps > MAX_STEPS:
         raise typer.BadParameter(f"a song of words lasts {MAX_STEPS} steps at most: a smaller --max-steps.")
-    part = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", shard or "1/1", re.ASCII)
+    part = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,8})", shard or "1/1", re.ASCII)
     number, parts = map(int, part.groups()) if part else (1, 0)
     if number > parts:
         raise typer.BadParameter("--shard is K/N, the K-th of N parts: 1/4, 2/4, 3/4 and 4/4 make a whole.")
@@ -121,7 +121,7 @@ def encode(
         raise typer.BadParameter("name MIDI files or folders, or --files-from a list.")
     if [*paths, files_from].count(PIPE) > 1:
         raise typer.BadParameter("standard input can be read once only.")
-    if report == output:
+    if report and os.path.realpath(report) == os.path.realpath(output):
         raise typer.BadParameter("--report needs a file of its own.")
     alone = len(paths) == 1 and not paths[0].is_dir()
 
@@ -156,6 +156,8 @@ def encode(
     with open_output(output) as file, contextlib.ExitStack() as stack:
         writer = Writer(file, grid)
         found = list(midi_files(paths, note))
+        if shard:
+            found.sort(key=os.fsencode)  # those of several folders too
         chosen = found[len(found) * (number - 1) // parts : len(found) * number // parts]
         if found and not chosen:
             raise MusicgenError(f"part {shard} of {counted(len(found), 'file')} is empty: make fewer parts")

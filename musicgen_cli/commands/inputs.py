@@ -1,7 +1,10 @@
 """Finding and loading what commands are given."""
 
+import contextlib
 import hashlib
 import os
+import re
+import resource
 import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -90,7 +93,7 @@ def load_corpus(path: Path) -> corpora.Corpus:
 
 
 def shards(paths: list[Path]) -> list[Path]:
-    """The paths, folders replaced by the *.npy in them, in the order of their bytes."""
+    """The paths, folders replaced by the *.npy in them, in the order of their bytes, but 2 before 10."""
     found = list[Path]()
     for path in paths:
         if path == PIPE or not path.is_dir():
@@ -99,14 +102,22 @@ def shards(paths: list[Path]) -> list[Path]:
         inside = [one for one in path.glob("*.npy") if not one.name.startswith(".")]  # those are not finished
         if not inside:
             raise MusicgenError(f"{path}: no .npy in this folder; `musicgen encode` makes them")
-        found += sorted(inside, key=os.fsencode)
+        found += sorted(inside, key=_by_number)
     if found.count(PIPE) > 1:
         raise MusicgenError("standard input can be read once only")
     return found
 
 
+def _by_number(path: Path) -> tuple[list[tuple[bytes, int]], bytes]:
+    parts = re.findall(rb"(\D*)(\d*)", name := os.fsencode(path.name))
+    return [(text, int(number[:4000] or b"0")) for text, number in parts], name
+
+
 def load_corpora(paths: list[Path]) -> corpora.Corpus:
     """The corpora at these paths as one; refused where they are not of one form and grid."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(OSError, ValueError):  # every memory map keeps its file open
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     loaded = [load_corpus(path) for path in paths]
     for path, other in zip(paths, loaded):
         if _kind(other) != _kind(loaded[0]):

@@ -248,6 +248,8 @@ def train(
     state: Checkpoint = group.shared(lambda: _begun(output, asked) or asked)
     if not _alike(state, asked):
         raise MusicgenError(f"{corpus}: other music, or other options, than the first process has; give all the same")
+    if group.restarted() and state.history and state.resume is None:
+        return say(f"{output}: this training is finished", quiet)
     if state.resume and not saved:
         saved = state
         say(f"{output}: this training, begun: goes on", quiet)
@@ -286,17 +288,21 @@ def train(
     kept = fresh and not run.best_epoch
     say(ending(run, output) if not kept else f"no epoch finished: {output} is what it was", quiet)
     if stop.code:
-        raise SystemExit(stop.code)
+        raise typer.Exit(stop.code)
 
 
 def _begun(path: Path, training: "Checkpoint") -> "Checkpoint | None":
-    """Under torchrun, which starts processes anew: the checkpoint at `path`, if it is of this training, unfinished."""
+    """Under torchrun, which starts processes anew: the checkpoint at `path`, if it is of this training, unfinished.
+
+    After such a start a finished one, too.
+    """
     from musicgen_cli import group
     from musicgen_cli.commands.inputs import load_checkpoint
 
     with contextlib.suppress(MusicgenError):
         found = load_checkpoint(path) if group.there() else None
-        return found if found and found.resume is not None and _alike(found, training) else None
+        unfinished = found is not None and (found.resume is not None or group.restarted())
+        return found if unfinished and found and _alike(found, training) else None
     return None
 
 

@@ -55,9 +55,11 @@ class Stop:
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        if group.size() == 1:
+            self.code = self.code or self.signal  # that came after the last batch
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal and not group.there():
+        if self.signal and group.size() == 1:
             raise SystemExit(128 + number)
         self.signal = 128 + number
 

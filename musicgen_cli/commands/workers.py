@@ -82,13 +82,17 @@ def dask(address: str) -> Iterator[Crew]:
         from distributed import Client, KilledWorker
     except ImportError:
         raise MusicgenError("--dask needs dask: pip install 'musicgen-cli[dask]'") from None
-    logging.getLogger("distributed.client").setLevel(logging.ERROR)  # it tells of every worker that died
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it tells of deaths at length
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise MusicgenError(f"{address}: no dask scheduler answers there ({error})") from None
     with client:
         try:
+            try:
+                client.wait_for_workers(1, timeout=PATIENCE)
+            except TimeoutError:
+                raise MusicgenError(f"{address}: this dask scheduler has no workers; start some") from None
             jobs = sum(client.nthreads().values())
             yield Crew(max(jobs, 1), lambda _: client.get_executor(pure=False), KilledWorker)
         except CancelledError:
