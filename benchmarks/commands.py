@@ -1,6 +1,7 @@
 """Whole commands: a pipe from a model to a MIDI file beside a script with other packages, and `--help`."""
 
 import importlib.util
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,13 +36,11 @@ def shell(line: str, folder: Path, **environment: str) -> None:
     subprocess.run(line, shell=True, cwd=folder, env=settings, check=True, capture_output=True)
 
 
-def rows(folder: Path) -> Iterator[Row]:
-    """In an empty folder beside the songs: whole processes, from their start to their end."""
+def rows(folder: Path, place: Path) -> Iterator[Row]:
+    """In an empty folder `place`: whole processes, from their start to their end."""
     from benchmarks.reference import StepByStep
 
-    place = folder / "commands"
-    place.mkdir(exist_ok=True)
-    shell(f"musicgen encode {folder}/*.mid -o rolls.npy", place)
+    shell(f"musicgen encode {shlex.quote(str(folder.resolve()))} -o rolls.npy", place)
     shell("musicgen train rolls.npy --model poly --minutes 1e-9", place)
     if importlib.util.find_spec("music21"):
         torch.save(StepByStep(176, 512, 2, 256).state_dict(), place / "theirs.pt")
