@@ -114,10 +114,15 @@ def end_to_end(files: list[Path]) -> Row:
 
     with tempfile.TemporaryDirectory() as place:
         line = ["encode", *map(str, files), "--quiet", "-o", f"{place}/rolls.npy"]
+
+        def encoded() -> None:
+            if cli.run(line):
+                raise SystemExit("encode failed: there is nothing to measure")
+
         return versus(
             f"`musicgen encode`, {len(files)} files to a corpus",
             "symusic, which only parses them",
             0.5,
-            lambda: cli.run(line),
+            encoded,
             lambda: [Parsed(path) for path in files],
         )

@@ -16,17 +16,21 @@ MADE_UP = 48  # songs, where no folder is given
 
 def main(folder: Path | None) -> None:
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as place:
         if folder is None:
-            songs.write(Path(place), MADE_UP)
-            folder = Path(place)
-        found = [row for part in (encode, words, training, sampling, commands) for row in part.rows(folder)]
-        profile = "\n".join(stages.table(folder, Path(place)))
-    count = len(list(folder.glob("*.mid"))) or MADE_UP
+            songs.write(Path(made), MADE_UP)
+        where = (folder or Path(made)).resolve()
+        count = len(list(where.glob("*.mid")))
+        if not count:
+            sys.exit(f"{where}: no *.mid in it")
+        found = [row for part in (encode, words, training, sampling) for row in part.rows(where)]
+        found += commands.rows(where, Path(place))
+        profile = "\n".join(stages.table(where, Path(place)))
     missed = sum(row.missed for row in found)
+    targets = sum(row.target is not None for row in found)
     said = (
         f"{machine()}; one thread. CPU time, of five rounds in turn; {count} MIDI files"
-        f"{'' if folder.exists() else ', made up'}. {missed} of {len(found)} targets missed.\n\n"
+        f"{'' if folder else ', made up'}. {missed} of {targets} targets missed.\n\n"
     )
     text = RESULTS.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)

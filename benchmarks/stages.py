@@ -26,7 +26,7 @@ COMMANDS = {  # of each: what is profiled, after the same once unmeasured; and i
     ),
     "decode": (
         "made.npy -q -o made.wav",
-        ("corpus.py:load", "roll.py:decode", "sound.py:write", "piano.py:render"),
+        ("corpus.py:load", "roll.py:decode", "sound.py:write", "piano.py:tone"),
     ),
 }  # fmt: skip
 
@@ -38,8 +38,9 @@ def table(songs: Path, place: Path) -> Iterator[str]:
     try:
         yield "| command | CPU seconds, profiled | share of its stages |\n|---|---|---|"
         for name, (line, stages) in COMMANDS.items():
-            words = [name, *line.format(songs=songs).split()]
-            run(words)
+            words = [name, *(word.format(songs=songs) for word in line.split())]
+            if run(words):
+                raise SystemExit(f"{words} failed: there is nothing to profile")
             profile = cProfile.Profile(time.process_time)
             profile.runcall(run, words)
             spent = pstats.Stats(profile)
