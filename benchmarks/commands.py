@@ -48,7 +48,9 @@ def rows(folder: Path, place: Path) -> Iterator[Row]:
         score, _ = midi.read((place / "out.mid").read_bytes())
         (place / "theirs.py").write_text(f"NOTES = {len(score.notes)}  # as many as ours wrote\n{THEIRS}")
         ours, theirs = (partial(shell, line, place) for line in (PIPE, f"{sys.executable} theirs.py"))
-        yield versus(f"`{PIPE}`", "the same with torch and music21", 3, ours, theirs, note="whole processes")
+        yield versus(
+            f"`{PIPE}`".replace("|", "\\|"), "the same with torch and music21", 3, ours, theirs, note="whole processes"
+        )
     for name in COMMANDS:
         times = [cpu(partial(shell, f"musicgen {name} --help", place)) for _ in range(5)]
         ratios = [MOST / seconds for seconds in times]
