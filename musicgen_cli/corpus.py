@@ -173,8 +173,6 @@ class Writer:
         self.like: NDArray[Any] | None = None
 
     def add(self, song: Song, music: NDArray[Any]) -> None:
-        if music.dtype.kind == "U":  # no wider than its words: a stranger's would make all words as wide
-            music = music.astype(f"U{max(1, int(np.strings.str_len(music).max(initial=0)))}")
         if self.like is None:
             self.like = music[:0]
             _write_header(self.file, music.dtype, music.shape)

@@ -216,7 +216,7 @@ def train(
     if PIPE in inputs and group.size() > 1:
         raise MusicgenError("several processes cannot read one pipe: name a file")
     together = (saved.settings if saved else settings).get("batch_size", group.size())
-    if together < group.size():
+    if together < group.size() > 1:
         wanted = f"--batch-size {together} is of all {group.size()} processes together"
         raise MusicgenError(f"{wanted}: take {group.size()} or more, or fewer processes")
 
