@@ -1,11 +1,10 @@
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from musicgen_cli.commands.options import Output, Quiet
+from musicgen_cli.commands.options import Output, Quiet, check_report
 from musicgen_cli.streams import PIPE
 
 
@@ -40,8 +39,7 @@ def dedupe(
     from musicgen_cli.streams import output as open_output
 
     paths = shards(corpora)
-    if report and os.path.realpath(report) == os.path.realpath(output):
-        raise typer.BadParameter("--report needs a file of its own.")
+    check_report(report, output)
     for target in (output, *([report] if report else [])):
         check_target(target, *paths)
     refuse_suffix(output, ".pt", ".mid", ".midi", ".kar")

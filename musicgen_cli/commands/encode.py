@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from musicgen_cli.commands.options import Output, Quiet
+from musicgen_cli.commands.options import Output, Quiet, check_report
 from musicgen_cli.streams import PIPE
 
 OFF = "notes off the 88 keys left out"
@@ -121,8 +121,7 @@ def encode(
         raise typer.BadParameter("name MIDI files or folders, or --files-from a list.")
     if [*paths, files_from].count(PIPE) > 1:
         raise typer.BadParameter("standard input can be read once only.")
-    if report and os.path.realpath(report) == os.path.realpath(output):
-        raise typer.BadParameter("--report needs a file of its own.")
+    check_report(report, output)
     alone = len(paths) == 1 and not paths[0].is_dir()
 
     form = "plain words" if plain else "words" if as_ == "words" else "sounding keys" if bits == 1 else "rolls"

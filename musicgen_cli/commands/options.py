@@ -1,5 +1,6 @@
 """The options that several commands share."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -33,3 +34,9 @@ def use(device: str, threads: int, precision: str = "fp32") -> "torch.device":
     if precision != "fp32":
         devices.check_precision(computer, precision)
     return computer
+
+
+def check_report(report: Path | None, output: Path) -> None:
+    """Refuse a --report that would be written over the output, by whatever name."""
+    if report and os.path.realpath(report) == os.path.realpath(output):
+        raise typer.BadParameter("--report needs a file of its own.")
