@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from musicgen_cli import streams
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.streams import TEMPORARY, alone, output, printable, write_bytes
 from tests.tunes import ENVIRONMENT, complaint, musicgen, shell, talk, write_song, write_songs
@@ -112,6 +114,17 @@ def test_what_a_killed_run_left_is_taken_away(tmp_path: Path) -> None:
     write_bytes(tmp_path / "out", NEW)
     assert names(tmp_path) == {"out"}
     assert (tmp_path / "out").read_bytes() == NEW
+
+
+@pytest.mark.parametrize("place", ["_lock", "_is_at"])  # both as it is made and as it is taken away
+def test_a_signal_at_the_moment_a_file_is_made_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    usual = getattr(streams, place)
+    monkeypatch.setattr(streams, place, lambda *given: signal.raise_signal(signal.SIGINT) or usual(*given))
+    with pytest.raises(KeyboardInterrupt), output(tmp_path / "x") as file:
+        file.write(NEW)
+    assert names(tmp_path) == set()
 
 
 def test_of_two_who_write_one_file_the_second_is_refused(tmp_path: Path) -> None:
