@@ -48,7 +48,7 @@ def rows(place: Path) -> Iterator[Row]:
     command, numpy = process("-m", "musicgen_cli", "train", "--help"), process("-c", "import numpy")
     yield versus("encode", "mido and our fill", 4.3, *files(place), rounds=ROUNDS)
     yield versus("a training step", "the reference's loop", 2.6, step, loop, rounds=ROUNDS)
-    yield versus("sampling bits", "the reference's `predict`", 2.4, sampling.ours(1, SHORT), predict, rounds=ROUNDS)
+    yield versus("sampling bits", "the reference's `predict`", 2.4, sampling.in_torch(1, SHORT), predict, rounds=ROUNDS)
     yield versus("sampling chords", "the reference's `predict`", 1.2, chords(), predict, rounds=ROUNDS)
     yield versus("`--help`", "to import NumPy", 1.15, command, numpy, rounds=ROUNDS)
 

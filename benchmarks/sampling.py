@@ -8,17 +8,31 @@ import torch
 from benchmarks.measure import Row, versus
 from benchmarks.reference import StepByStep
 from benchmarks.training import SIZE, SIZES, passage
+from musicgen_cli import player, sampling
+from musicgen_cli.checkpoint import Checkpoint, arrays
+from musicgen_cli.dice import Coins
 from musicgen_cli.losses import Focal
 from musicgen_cli.models import MODELS
-from musicgen_cli.sampling import drawer, generate
 
 LENGTH, SOURCE = 256, 32
+SETTINGS = {"threshold": 0.5, "temperature": 0.3}
+ARGUMENTS = {"size": SIZE, "outputs": SIZE, "dropout": 0.2, "dense_dropout": 0.5, **SIZES}
 
 
-def ours(batch: int, length: int = LENGTH) -> Callable[[], object]:
-    model = MODELS["poly"].network(size=SIZE, outputs=SIZE, dropout=0.2, dense_dropout=0.5, **SIZES)
-    draw = drawer(Focal(), [torch.Generator() for _ in range(batch)], threshold=0.5, temperature=0.3)
-    return lambda: generate(model, passage(batch, SOURCE), length, SOURCE, SOURCE, draw)
+def in_torch(batch: int, length: int = LENGTH) -> Callable[[], object]:
+    model = MODELS["poly"].network(**ARGUMENTS)
+    draw = sampling.drawer(Focal(), [torch.Generator() for _ in range(batch)], **SETTINGS)
+    return lambda: sampling.generate(model, passage(batch, SOURCE), length, SOURCE, SOURCE, draw)
+
+
+def in_numpy(batch: int, length: int = LENGTH) -> Callable[[], object]:
+    weights = arrays(MODELS["poly"].network(**ARGUMENTS).state_dict())
+    trained = Checkpoint(
+        "poly", ARGUMENTS, "focal", {"gamma": 2.0}, "rolls", 4, 120.0, (4, 4), SOURCE, SOURCE, [0.05] * SIZE,
+        {}, "", {}, weights,
+    )  # fmt: skip
+    playing, draw = player.Player(trained), player.drawer(trained, [Coins(i) for i in range(batch)], **SETTINGS)
+    return lambda: playing.play(passage(batch, SOURCE).numpy(), length, draw)
 
 
 def theirs(batch: int, length: int = LENGTH) -> Callable[[], object]:
@@ -27,6 +41,6 @@ def theirs(batch: int, length: int = LENGTH) -> Callable[[], object]:
 
 
 def rows(folder: Path) -> Iterator[Row]:
-    for batch, target in ((1, 4), (64, 1.2)):
-        work = f"sampling {LENGTH} steps, {batch} song{'s' * (batch > 1)}, 2 x 512"
+    for batch, ours, target in ((1, in_torch, 4), (1, in_numpy, 8), (64, in_numpy, 1.2)):
+        work = f"sampling {LENGTH} steps, {batch} song{'s' * (batch > 1)}, 2 x 512, {ours.__name__.replace('_', ' ')}"
         yield versus(work, "the reference's `predict`", target, ours(batch), theirs(batch))

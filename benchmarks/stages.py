@@ -22,7 +22,7 @@ COMMANDS = {  # of each: what is profiled, after the same once unmeasured; and i
     ),
     "sample": (
         "--length 512 --seed 1 -q -o made.npy",
-        ("checkpoint.py:load", "seq2seq.py:encode", "next_step.py:advance", "sampling.py:draw", "corpus.py:add"),
+        ("checkpoint.py:load", "player.py:encode", "player.py:advance", "player.py:draw", "corpus.py:add"),
     ),
     "decode": (
         "made.npy -q -o made.wav",

@@ -1,36 +1,40 @@
-"""A .pt from a stranger: what can be known before PyTorch reads it, and what has to be true of what it reads.
+"""A .pt from a stranger, read without PyTorch: what `torch.save` makes of plain values and dense tensors, nothing else.
 
-PyTorch checks no checksum: a flipped bit would become another weight in silence. And what its unpickler lets through is
-more than a checkpoint needs, which is plain values and dense tensors of finite numbers, nothing else.
+PyTorch itself checks no checksum: a flipped bit would become another weight in silence. What its unpickler lets through
+is more than a checkpoint needs, and to import it takes longer than to play a song.
 """
 
 import hashlib
 import itertools
 import math
+import pickle
 import pickletools
 import re
 import struct
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-DTYPES = {torch.float32: "Float", torch.int64: "Long", torch.bool: "Bool"}  # and the names of their storages
+DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8"), "BoolStorage": np.dtype(bool)}
+NAMES = {np.dtype("<f4"): "torch.float32", np.dtype("<i8"): "torch.int64", np.dtype(bool): "torch.bool"}
 RECORD = re.compile(
     r"data\.pkl|data/\d+|\.data/serialization_id|byteorder|version|\.format_version|\.storage_alignment"
 )
 END = struct.Struct("<4sQ2H2L4Q4sLQL4s4H2LH")  # of an archive, as PyTorch writes it: three records
 MAX_PICKLE, MAX_CONTAINERS = 16 << 20, 100_000  # bytes, and what takes many times its place in memory
+CHUNK = 1 << 20  # bytes that are read at once
 MAX_VALUES = 1 << 20  # a list in a list, twice, thirty times over, would be a billion
 
 # What torch.save writes: names, opcodes, and what some of those may be of.
 GLOBALS = {
     "torch._utils _rebuild_tensor_v2",
     "collections OrderedDict",
-    *(f"torch {k}Storage" for k in DTYPES.values()),
+    *(f"torch {name}" for name in DTYPES),
 }
 CONTAINERS = {"EMPTY_LIST", "EMPTY_DICT", "EMPTY_TUPLE", "MARK", "TUPLE1", "TUPLE2", "TUPLE3"}
 OPCODES = CONTAINERS | {
@@ -87,16 +91,69 @@ def _ends_once(file: BinaryIO, size: int) -> bool:
 
 
 def _check_pickle(data: bytes) -> None:
-    containers = 0
+    containers = remembered = 0
     for opcode, operand, _ in pickletools.genops(data):
         containers += opcode.name in CONTAINERS
         needed = operand in OPERANDS[opcode.name] if opcode.name in OPERANDS else opcode.name in OPCODES
+        if opcode.name in ("BINPUT", "LONG_BINPUT"):
+            needed = operand == remembered  # one place after the other: they take memory
+            remembered += 1
         if not needed or containers > MAX_CONTAINERS:
             raise ValueError("asks for more than a checkpoint needs")
 
 
+def read(file: BinaryIO) -> Any:
+    """The values in a file that `check` has let through, tensors as arrays."""
+    with zipfile.ZipFile(file) as archive:
+        return _Reader(archive).load()
+
+
+class _Reader(pickle.Unpickler):
+    """Knows the names that `check` lets through, and calls nothing but what is here."""
+
+    def __init__(self, archive: zipfile.ZipFile):
+        self.archive = archive
+        self.folder = archive.namelist()[0].partition("/")[0]
+        self.left = 2 * sum(record.file_size for record in archive.infolist())  # bytes: read once and shown once
+        if archive.read(f"{self.folder}/byteorder") != b"little":
+            raise ValueError("its numbers begin with their large end")
+        super().__init__(archive.open(f"{self.folder}/data.pkl"))
+
+    def find_class(self, module: str, name: str) -> Any:
+        return {"OrderedDict": OrderedDict, "_rebuild_tensor_v2": self._tensor}.get(name) or DTYPES[name]
+
+    def persistent_load(self, said: Any) -> NDArray[Any]:
+        _, dtype, key, _, count = said
+        record = self.archive.getinfo(f"{self.folder}/data/{key}")
+        self._pay(record.file_size)
+        if count * dtype.itemsize != record.file_size:
+            raise ValueError("numbers are missing")
+        numbers = np.empty(count, dtype)
+        place = numbers.view(np.uint8)
+        with self.archive.open(record) as opened:
+            for begin in range(0, len(place), CHUNK):
+                part = opened.read(CHUNK)
+                place[begin : begin + len(part)] = np.frombuffer(part, np.uint8)
+        return numbers
+
+    def _tensor(self, numbers: NDArray[Any], begin: int, shape: Any, strides: Any, *_: Any) -> NDArray[Any]:
+        """All numbers of a storage, one after the other."""
+        self._pay(numbers.nbytes)
+        array = numbers.reshape(shape)
+        steps = [(size, stride * array.itemsize) for size, stride in zip(shape, strides, strict=True) if size > 1]
+        own = [(size, stride) for size, stride in zip(array.shape, array.strides) if size > 1]
+        if begin or array.shape != shape or (array.size and steps != own):
+            raise ValueError("holds a tensor of another kind")
+        return array
+
+    def _pay(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise ValueError("holds the same numbers twice")
+
+
 def digest(values: Any) -> str:
-    """A hash of plain values and tensors, order and all.
+    """A hash of plain values and arrays, order and all.
 
     Raises ValueError where something else is among them, or a number that is not finite.
     """
@@ -113,22 +170,14 @@ def _add(value: Any, update: Callable[[bytes | memoryview], None], count: Iterat
         update(f"{kind.__name__} {len(value)}\n".encode())
         for inner in itertools.chain(*value.items()) if kind is dict else value:
             _add(inner, update, count)
-    elif kind is Tensor:
-        update(f"{value.dtype} {[*value.shape]}\n".encode())
-        update(_bytes(value))
+    elif kind is np.ndarray and value.dtype in NAMES:
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise ValueError("holds numbers that are not finite")
+        update(f"{NAMES[value.dtype]} {[*value.shape]}\n".encode())
+        update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
     elif value is None or kind in (bool, int, float, str):
         if kind is float and not math.isfinite(value):
             raise ValueError("holds numbers that are not finite")
         update(f"{kind.__name__} {value!r}\n".encode("utf-8", "surrogatepass"))
     else:
         raise ValueError(f"holds a {kind.__name__}")
-
-
-def _bytes(tensor: Tensor) -> memoryview:
-    """The numbers of a tensor; refused where they are not all there, one after the other, and finite."""
-    whole = tensor.layout == torch.strided and tensor.dtype in DTYPES and tensor.device.type == "cpu"
-    if not whole or tensor.untyped_storage().nbytes() != tensor.nbytes or not tensor.is_contiguous():
-        raise ValueError("holds a tensor of another kind")
-    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-        raise ValueError("holds numbers that are not finite")
-    return tensor.detach().reshape(-1).view(torch.uint8).numpy().data

@@ -1,30 +1,38 @@
-"""A trained model on disk: a .pt of plain values and tensors, which `torch.load(weights_only=True)` reads."""
+"""A trained model on disk: a .pt of plain values and tensors, which `torch.load(weights_only=True)` reads, too."""
 
 import io
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from types import UnionType
-from typing import Any, BinaryIO, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args, get_origin, get_type_hints
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from musicgen_cli import __version__, archive, words
 from musicgen_cli.corpus import Song
-from musicgen_cli.dataset import as_input, from_steps, pad, to_steps
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.losses import LOSSES, BinaryCrossEntropy, Loss
-from musicgen_cli.models import MODELS, SequenceModel
 from musicgen_cli.representations import FORMS, first
-from musicgen_cli.score import MAX_GRID, MAX_STEPS, Score
+from musicgen_cli.roll import flat, unflat
+from musicgen_cli.score import KEYS, MAX_GRID, MAX_STEPS, Score
 from musicgen_cli.vocabulary import SPECIALS, Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+
+    from musicgen_cli.losses import Loss
+    from musicgen_cli.models import SequenceModel
 
 FORMAT, VERSION = "musicgen-checkpoint", 3
 MAX_LETTERS = 1 << 25  # of all words, each as long as the longest
+BITS = ("bce", "focal")  # losses of models that set bits, each for itself; others make one choice a step
+DAMAGED = "is no musicgen checkpoint, or a damaged one; `musicgen train` makes one"
+WRONG = (
+    RuntimeError, pickle.UnpicklingError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, EOFError,
+    OSError,
+)  # fmt: skip
 
 
 @dataclass
@@ -45,7 +53,7 @@ class Checkpoint:
     split: dict[str, list[str]]  # side -> digests of its songs
     content: str  # Corpus.content of the songs it learned from and was validated by
     settings: dict[str, Any]  # of the training, by the names of its options
-    state_dict: dict[str, Tensor]  # of the best epoch
+    state_dict: dict[str, Any]  # of the best epoch: tensors, and once it is loaded, arrays
     history: list[dict[str, float]] = field(default_factory=list)  # a row an epoch
     threshold: float = 0.5  # at which it plays as densely as its corpus, once that is known
     resume: dict[str, Any] | None = None  # Training.state(), until the training is finished
@@ -53,19 +61,34 @@ class Checkpoint:
     counts: list[int] = field(default_factory=list)  # how often each was met
     musicgen: str = __version__
 
-    def build(self, device: torch.device) -> SequenceModel:
-        """The model with its weights, ready to play."""
-        model = MODELS[self.model].network(**self.model_arguments)
-        model.load_state_dict(self.state_dict)
+    def build(self, device: "torch.device") -> "SequenceModel":
+        """The model with its weights, ready to play; raises MusicgenError where they are not of this model."""
+        from musicgen_cli.models import MODELS, blank
+
+        weights = tensors(self.state_dict)
+        try:
+            network = MODELS[self.model].network
+            known = blank.fits(weights, network, self.model_arguments)
+        except WRONG:
+            known = False
+        if not known:
+            raise MusicgenError(DAMAGED)
+        model = network(**self.model_arguments)
+        model.load_state_dict(weights)
         return model.to(device).eval()
 
-    def build_loss(self) -> Loss:
-        return LOSSES[FORMS[self.form].name][self.loss](**self.loss_arguments)
+    def build_loss(self) -> "Loss":
+        from musicgen_cli.losses import LOSSES
+
+        try:
+            return LOSSES[FORMS[self.form].name][self.loss](**self.loss_arguments)
+        except WRONG:
+            raise MusicgenError(DAMAGED) from None
 
     @property
     def sets_bits(self) -> bool:
         """Whether it answers by bits, each for itself; else by one choice a step."""
-        return isinstance(self.build_loss(), BinaryCrossEntropy)
+        return self.loss in BITS
 
     @property
     def progress(self) -> dict[str, float]:
@@ -88,35 +111,42 @@ class Checkpoint:
         """Music of its form as the dataset takes it: a roll, or the ids of words, int32 (N,)."""
         return self.vocabulary.ids(music) if self.vocabulary else music
 
-    def prime(self, music: NDArray[Any], steps: int | None = None) -> Tensor:
-        """The first steps of a song of its form as `generate` takes them; of a word that is cut the whole is heard."""
-        begun = music[: len(first(music, steps))] if steps else music
-        rows = self.rows(begun)
-        return pad(rows, self.source) if self.vocabulary else as_input(to_steps(rows))
+    def prime(self, music: NDArray[Any], steps: int | None = None) -> NDArray[Any]:
+        """The first steps of a song of its form as a model reads them, float32 (T, size) or the last ids, int64 (N,).
 
-    def music(self, made: Tensor, steps: int) -> NDArray[Any]:
-        """The first `steps` of what it made, bits (T, size) or ids (N,), as music of its form."""
+        Of a word that is cut the whole is heard; before the beginning of words stand zeros.
+        """
+        rows = self.rows(music[: len(first(music, steps))] if steps else music)
         if not self.vocabulary:
-            return from_steps(made[:steps])
-        return words.cut(self.vocabulary.words[made.cpu().numpy()], steps)
+            return flat(rows).astype(np.float32)
+        return np.append(np.zeros(max(self.source - len(rows), 0), np.int64), rows[-self.source :])
 
-    def lasting(self, device: torch.device) -> Tensor | None:
+    def music(self, made: NDArray[Any], steps: int) -> NDArray[Any]:
+        """The first `steps` of what it made, uint8 (T, size) or ids (N,), as music of its form."""
+        if not self.vocabulary:
+            return unflat(made[:steps])
+        return words.cut(self.vocabulary.words[made], steps)
+
+    @cached_property
+    def lasting(self) -> NDArray[np.int64] | None:
         """How many steps each of its words lasts, int64 (V,); where it reads rolls, each step is one."""
         if not self.vocabulary:
             return None
         known = words.lengths(self.vocabulary.words[len(SPECIALS) :])
-        return torch.from_numpy(np.concatenate([np.zeros(len(SPECIALS), np.int64), known])).to(device)
+        return np.concatenate([np.zeros(len(SPECIALS), np.int64), known])
 
 
 def save(checkpoint: Checkpoint, file: BinaryIO) -> None:
     """Write a checkpoint, with a digest of all that it holds; raises MusicgenError where that is not finite."""
-    values = {field.name: _own(getattr(checkpoint, field.name)) for field in fields(checkpoint)}
+    import torch
+
+    values = {field.name: arrays(getattr(checkpoint, field.name)) for field in fields(checkpoint)}
     try:
         digest = archive.digest(values)
     except ValueError as error:
         raise MusicgenError(f"the checkpoint {error}: it is not saved") from None
     buffer = io.BytesIO()  # torch.save hides what goes wrong while writing
-    torch.save({"format": FORMAT, "version": VERSION, "digest": digest, **values}, buffer)
+    torch.save({"format": FORMAT, "version": VERSION, "digest": digest, **tensors(values)}, buffer)
     try:
         archive.check(buffer)
     except ValueError:
@@ -124,15 +154,26 @@ def save(checkpoint: Checkpoint, file: BinaryIO) -> None:
     file.write(buffer.getbuffer())
 
 
-def _own(value: Any) -> Any:
-    """The same values, each tensor on the CPU, dense, with a storage of its own."""
-    if isinstance(value, Tensor):
-        value = value.detach().cpu()
-        alone = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
-        return value if alone else value.clone(memory_format=torch.contiguous_format)
+def arrays(value: Any) -> Any:
+    """The same values, each tensor an array of its own numbers, one after the other."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return np.ascontiguousarray(value.detach().cpu().numpy()).reshape(value.shape)
+    return _each(arrays, value)
+
+
+def tensors(value: Any) -> Any:
+    """The same values, each array a tensor."""
+    import torch
+
+    return torch.from_numpy(value) if isinstance(value, np.ndarray) else _each(tensors, value)
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _own(inner) for key, inner in value.items()}
-    return type(value)(map(_own, value)) if type(value) in (list, tuple) else value
+        return {key: change(inner) for key, inner in value.items()}
+    return type(value)(map(change, value)) if type(value) in (list, tuple) else value
 
 
 def load(file: BinaryIO) -> Checkpoint:
@@ -141,7 +182,7 @@ def load(file: BinaryIO) -> Checkpoint:
         raise MusicgenError("is empty; did the command before it fail?")
     try:
         archive.check(file)
-        values = torch.load(file, map_location="cpu", weights_only=True)
+        values = archive.read(file)
         if values.pop("format") != FORMAT:
             raise ValueError
         if (version := values.pop("version")) > VERSION:
@@ -152,49 +193,25 @@ def load(file: BinaryIO) -> Checkpoint:
             raise ValueError
         checkpoint = Checkpoint(**values)
         _check(checkpoint)
-    except (
-        RuntimeError,
-        pickle.UnpicklingError,
-        ValueError,
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        OSError,
-    ):
-        raise MusicgenError("is no musicgen checkpoint, or a damaged one; `musicgen train` makes one") from None
+    except WRONG:
+        raise MusicgenError(DAMAGED) from None
     return checkpoint
 
 
-class Undrawn(TorchFunctionMode):
-    """No normal draws: on the meta device, where there is nothing to set, torch would import its compiler for them."""
-
-    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        if function is torch.nn.init.normal_:
-            return arguments[0] if arguments else options["tensor"]
-        return function(*arguments, **(options or {}))
-
-
 def _check(checkpoint: Checkpoint) -> None:
-    """Refuse, by some exception, what could not be built or used, before it is built."""
+    """Refuse, by some exception, what could not be used; whether the weights are of the model, `build` sees."""
     for name, hint in get_type_hints(Checkpoint).items():
         kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
         if not isinstance(getattr(checkpoint, name), tuple(get_origin(kind) or kind for kind in kinds)):
             raise ValueError
-    if not 1 <= checkpoint.model_arguments.get("layers", 1) <= len(checkpoint.state_dict):
-        raise ValueError
-    with torch.device("meta"), Undrawn():  # to know sizes, not to have them
-        blank = MODELS[checkpoint.model].network(**checkpoint.model_arguments).state_dict()
-    if {name: value.shape for name, value in blank.items()} != {n: v.shape for n, v in checkpoint.state_dict.items()}:
-        raise ValueError
-    checkpoint.build_loss()
-    size, listed = checkpoint.model_arguments["size"], len(checkpoint.words)
-    wanted = size if FORMS[checkpoint.form].name == words.NAME else 0
+    size, listed, form = checkpoint.model_arguments["size"], len(checkpoint.words), FORMS[checkpoint.form]
+    wanted = 0 if form.bits else size
     if (len(checkpoint.rates), listed, len(checkpoint.counts)) != (size, wanted, wanted):
         raise ValueError
     longest = max(map(len, checkpoint.words), default=0)
     bounds = [
+        size == (KEYS * form.bits or listed),
+        all(isinstance(value, int | float) for value in checkpoint.loss_arguments.values()),
         (min(checkpoint.rates) >= 0 and max(checkpoint.rates) <= 1),
         (wanted > 0) <= checkpoint.source <= MAX_STEPS,
         1 <= checkpoint.target <= MAX_STEPS,
@@ -206,4 +223,4 @@ def _check(checkpoint: Checkpoint) -> None:
     if not all(bounds):
         raise ValueError
     Song(tempo=checkpoint.tempo, time_signature=checkpoint.time_signature).check()
-    checkpoint.lasting(torch.device("cpu"))  # which names what is no word
+    _ = checkpoint.lasting  # which names what is no word

@@ -18,7 +18,7 @@ from musicgen_cli.corpus import Corpus
 from musicgen_cli.device import onto
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.hearing import Hearing
-from musicgen_cli.score import KEYS
+from musicgen_cli.roll import flat
 from musicgen_cli.vocabulary import UNKNOWN, Vocabulary
 
 AS_IT_IS = Hearing(0)
@@ -35,24 +35,13 @@ def to_steps(music: NDArray[Any]) -> Tensor:
     """A roll (..., 88, 2) or (..., 88), or packed (..., 22), as steps uint8 (..., 176) or (..., 88); ids as int64."""
     if music.dtype == np.int32:
         return torch.from_numpy(music.astype(np.int64))
-    if music.dtype == np.uint8:
-        music = np.unpackbits(music, axis=-1)
-    else:
-        music = (
-            music.view(np.uint8).reshape(*music.shape[:-2], KEYS * 2) if music.shape[-1] == 2 else music.view(np.uint8)
-        )
-    return torch.from_numpy(np.array(music, copy=not music.flags.writeable))
+    steps = flat(music)
+    return torch.from_numpy(np.array(steps, copy=not steps.flags.writeable))
 
 
 def as_input(steps: Tensor) -> Tensor:
     """Steps as a model reads them: bits as float32, ids as int64."""
     return steps if steps.dtype == torch.int64 else steps.float()
-
-
-def from_steps(steps: Tensor) -> NDArray[np.bool_]:
-    """Steps (T, 176) or (T, 88) as a roll, bool (T, 88, 2) or (T, 88)."""
-    bits = steps.cpu().numpy() > 0.5
-    return bits.reshape(len(bits), KEYS, 2) if bits.shape[1] == KEYS * 2 else bits
 
 
 @dataclass(frozen=True)
@@ -147,12 +136,6 @@ def cover(corpus: Corpus, songs: Sequence[int], source: int, target: int, **hear
     at = [np.arange(corpus.offsets[i], corpus.offsets[i + 1], target) for i in songs]
     song = np.repeat(np.asarray(songs, np.int64), [len(places) for places in at])
     return Windows(corpus, song, np.concatenate([*at, np.zeros(0, np.int64)]), source, target, **hearing)
-
-
-def pad(ids: NDArray[np.int32], source: int) -> Tensor:
-    """The last `source` ids of a song, int64 (source,), zeros before its beginning."""
-    steps = to_steps(ids[-source:])
-    return torch.cat([steps.new_zeros(source - len(steps)), steps])
 
 
 def recalled(corpus: Corpus, songs: Sequence[int], hearing: Hearing) -> NDArray[np.float32] | None:

@@ -4,10 +4,10 @@ import contextlib
 import os
 from typing import Any
 
-import numpy as np
 import torch
 
 from musicgen_cli import group
+from musicgen_cli.dice import mixed
 from musicgen_cli.errors import MusicgenError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -58,5 +58,4 @@ def autocast(on: torch.device, precision: str) -> contextlib.AbstractContextMana
 
 def generator(on: torch.device, *seeds: int) -> torch.Generator:
     """A generator of its own for each combination of seeds: what is drawn depends on nothing that was drawn before."""
-    mixed = np.random.SeedSequence(seeds).generate_state(1, np.uint64)
-    return torch.Generator(on).manual_seed(int(mixed[0] >> 1))
+    return torch.Generator(on).manual_seed(mixed(*seeds))

@@ -286,8 +286,9 @@ def free_running(
     rolls = {i: roll[: prime + length] for i in songs if len(roll := corpus.roll(i)) >= prime + length}
     if not rolls:
         return None
-    read = [checkpoint.prime(corpus[i], prime) for i in rolls]
-    loss, lasting = checkpoint.build_loss(), checkpoint.lasting(device)
+    read = [torch.from_numpy(checkpoint.prime(corpus[i], prime)) for i in rolls]
+    loss = checkpoint.build_loss()
+    lasting = None if checkpoint.lasting is None else torch.from_numpy(checkpoint.lasting).to(device)
     rows = []
     for name, temperature in temperatures.items():
         made: list[NDArray[np.bool_]] = []
@@ -296,7 +297,7 @@ def free_running(
             coins = [generator(device, seed + begin + n) for n in range(len(primes))]
             draw = drawer(loss, coins, threshold=threshold, temperature=temperature)
             new = generate(model, primes, length, checkpoint.source, checkpoint.target, draw, lasting=lasting)
-            made += [as_roll(checkpoint.music(song, length)) for song in new]
+            made += [as_roll(checkpoint.music(song, length)) for song in new.cpu().numpy()]
         rows.append(Row(name, [count(new, roll[prime:]) for new, roll in zip(made, rolls.values())]))
     for name, guess in baselines(checkpoint).items():
         rows.append(Row(name, [_running(guess, roll, prime) for roll in rolls.values()]))

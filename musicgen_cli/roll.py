@@ -1,6 +1,7 @@
 """A score as a piano roll: a row per step, 88 keys, and for each key two bits (start, continue) or one (sounds)."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,20 @@ def struck(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
     new = sounds.copy()
     new[1:] &= ~sounds[:-1]
     return new if roll.ndim == 2 else new | roll[:, :, 0]
+
+
+def flat(roll: NDArray[Any]) -> NDArray[np.uint8]:
+    """A roll (..., 88, 2) or (..., 88), or packed (..., 22), as bits of its steps, uint8 (..., 176) or (..., 88)."""
+    if roll.dtype == np.uint8:
+        return np.unpackbits(roll, axis=-1)
+    bits = roll.view(np.uint8)
+    return bits.reshape(*roll.shape[:-2], ROW) if roll.shape[-1] == 2 else bits
+
+
+def unflat(steps: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Steps (T, 176) or (T, 88) as a roll, bool (T, 88, 2) or (T, 88)."""
+    bits = steps.astype(bool)
+    return bits.reshape(len(bits), KEYS, 2) if bits.shape[1] == ROW else bits
 
 
 def pack(roll: NDArray[np.bool_]) -> NDArray[np.uint8]:

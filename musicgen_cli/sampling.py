@@ -13,13 +13,9 @@ from musicgen_cli.models import Answer, Chords, Given, SequenceModel, State
 from musicgen_cli.models.chord import Pick, sounding
 from musicgen_cli.particles import Particles
 from musicgen_cli.score import KEYS
+from musicgen_cli.temperature import HONEST
 from musicgen_cli.vocabulary import SPECIALS
 
-TEMPERATURE = 0.3  # of bits, chosen on validation songs: onsets as many as in the corpus, and no bar frozen
-HONEST = 1.0  # of one choice: as the model expects
-BEGINNING = 0.8  # of which note of a chord begins: fewest metrics outside the range of training and validation songs
-BESIDE = 0.6  # of the same beside given notes: at 0.8 what was put under the tunes of validation songs was dissonant
-PARTICLES = 64  # tries at a song that holds given notes; with 16 more metrics were outside
 BISECTIONS = 9  # of eight units of log-odds: to within a sixtieth
 
 # An answer for (B,) songs, the step before (B, ...), and what is given -> step (B, ...), and how likely in it what is
@@ -218,12 +214,6 @@ def before_the_beginning(model: SequenceModel, prime: Tensor, source: int) -> Te
     if model.hearing.size:
         return model.hearing.silence(len(prime), source or 1, device=prime.device)
     return prime.new_zeros(len(prime), source)
-
-
-def usual_temperature(loss: Loss, given: bool = False) -> float:
-    if isinstance(loss, Chord):
-        return BESIDE if given else BEGINNING
-    return TEMPERATURE if isinstance(loss, BinaryCrossEntropy) else HONEST
 
 
 def fit_threshold(

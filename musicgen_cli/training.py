@@ -19,7 +19,8 @@ from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import BinaryCrossEntropy, Chord, Loss
 from musicgen_cli.metrics import Counts
 from musicgen_cli.models import Answer, Chords, Dropout, SequenceModel, unroll
-from musicgen_cli.sampling import TEMPERATURE, best, drawer, fit_threshold
+from musicgen_cli.sampling import best, drawer, fit_threshold
+from musicgen_cli.temperature import TOSSED
 
 DECAYS: dict[str, Callable[[float], float]] = {  # share of the training done -> share of the first forcing left
     "constant": lambda done: 1.0,
@@ -336,7 +337,7 @@ class Training:
         self.model.load_state_dict(self.best_weights)
         nothing = torch.zeros(songs, 0, self.model.hearing.size, device=self.device)
         threshold = fit_threshold(
-            self.model, self.loss, nothing, steps, self.train.source, self.train.target, self.density, TEMPERATURE
+            self.model, self.loss, nothing, steps, self.train.source, self.train.target, self.density, TOSSED
         )
         self.model.load_state_dict(now)
         return threshold

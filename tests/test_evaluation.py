@@ -7,7 +7,6 @@ import torch
 from musicgen_cli import corpus, roll, words
 from musicgen_cli.checkpoint import Checkpoint
 from musicgen_cli.corpus import Song
-from musicgen_cli.dataset import pad
 from musicgen_cli.evaluation import _compare, baselines, choose_songs, free_running, one_step
 from musicgen_cli.likelihood import summary
 from musicgen_cli.material import of_words
@@ -255,8 +254,12 @@ def test_words_running_free_hear_only_themselves_and_are_judged_as_rolls():
         point, network, music, [0, 1], CPU, prime=7, length=10, threshold=0.5, temperatures={"model": 0.0}, seed=0
     )
     assert len(report.rows[0].songs) == 1  # the other is too short
-    prime = pad(point.vocabulary.ids(music[0][:5]), 3)[None]  # the fifth word is cut at step 7, and heard whole
-    made = generate(network, prime, 10, 3, 2, drawer(point.build_loss()), lasting=point.lasting(CPU))[0]
+    ids = point.vocabulary.ids(music[0][2:5])
+    prime, lasting = (
+        torch.from_numpy(ids).long()[None],
+        torch.from_numpy(point.lasting),
+    )  # the fifth word is cut at step 7, and heard whole
+    made = generate(network, prime, 10, 3, 2, drawer(point.build_loss()), lasting=lasting)[0]
     spelt = words.cut(point.vocabulary.words[made.numpy()], 10)
     assert report.rows[0].all == count(roll.encode(words.decode(spelt, 4)), music.roll(0)[7:17])
     assert [row.name for row in report.rows[1:]] == [*baselines(point)]

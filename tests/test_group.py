@@ -166,7 +166,7 @@ def assert_learned_alike(one, other):
         np.testing.assert_allclose(*values, rtol=1e-3, err_msg=name)
     assert one.threshold == pytest.approx(other.threshold, abs=1e-3)
     for name, weights in one.state_dict.items():
-        assert (weights - other.state_dict[name]).abs().mean() < 1e-4
+        assert np.abs(weights - other.state_dict[name]).mean() < 1e-4
     assert one.split == other.split
 
 

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicgen_cli import roll
-from musicgen_cli.dataset import from_steps
 from musicgen_cli.losses import BinaryCrossEntropy, Focal, KeyCrossEntropy, WordCrossEntropy
 from musicgen_cli.models import MODELS
-from musicgen_cli.sampling import TEMPERATURE, best, drawer, generate, playable, random_state, usual_temperature
+from musicgen_cli.roll import unflat
+from musicgen_cli.sampling import best, drawer, generate, playable, random_state
+from musicgen_cli.temperature import TOSSED, usual
 from musicgen_cli.vocabulary import UNKNOWN
 
 HIGH = drawer(BinaryCrossEntropy(), threshold=0.6)
@@ -55,8 +56,8 @@ def test_the_commands_default_is_the_temperature_that_thresholds_are_fitted_for(
     from musicgen_cli.commands.sample import sample  # which must not import torch to know it
 
     told = inspect.signature(sample).parameters["temperature"].annotation.__metadata__[0].help
-    assert f"{TEMPERATURE} for bits" in told
-    assert usual_temperature(Focal()) == TEMPERATURE
+    assert f"{TOSSED} for bits" in told
+    assert usual("focal") == TOSSED
 
 
 @given(st.integers(0, 1000))
@@ -66,7 +67,7 @@ def test_playable_steps_are_a_roll_that_decoding_leaves_as_it_is(seed):
     for step in bits:
         before = playable(torch.from_numpy(step.reshape(1, 176)).float(), before)
         played.append(before)
-    steps = from_steps(torch.cat(played))
+    steps = unflat(torch.cat(played).numpy())
     assert (roll.encode(roll.decode(steps, 4)) == steps).all()
     assert (steps[:, :, 0] == bits[:, :, 0]).all()
     assert not (steps[:, :, 1] & ~bits[:, :, 1]).any()
@@ -178,7 +179,7 @@ def test_a_key_that_does_not_sound_is_never_continued():
     before = torch.zeros(2, 176)
     before[1, 2 * 40] = 1.0
     for draw in (drawer(KeyCrossEntropy()), drawer(KeyCrossEntropy(), generators(2), temperature=0.2)):
-        silent, sounding = from_steps(draw(logits, before)[0])
+        silent, sounding = unflat(draw(logits, before)[0].numpy())
         assert np.argwhere(silent).tolist() == [[50, 0]]
         assert np.argwhere(sounding).tolist() == [[40, 1]]
 

@@ -167,10 +167,10 @@ def _scored(
 ) -> "dict[str, Report]":
     """One step ahead, and running free where songs are long enough."""
     from musicgen_cli.evaluation import free_running, one_step
-    from musicgen_cli.sampling import usual_temperature
+    from musicgen_cli.temperature import usual
 
-    usual = {"model": 0.0, "model, drawn": usual_temperature(trained.build_loss())}
-    temperatures = usual if temperature is None else {"model": temperature}
+    both = {"model": 0.0, "model, drawn": usual(trained.loss)}
+    temperatures = both if temperature is None else {"model": temperature}
     network = trained.build(computer)
     reports = {"one_step": one_step(trained, network, music, songs, threshold, computer)}
     free = free_running(

@@ -1,6 +1,7 @@
 """The options that several commands share."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,12 +10,14 @@ import typer
 if TYPE_CHECKING:
     import torch
 
+GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # there where NVIDIA's or AMD's drivers are, the last in WSL
+
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=1 << 62, help="The same seed gives the same result on the same machine.")
 ]
-Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 leaves the choice to PyTorch.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 leaves the choice to the libraries.")]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where to compute.")]
 Precision = Annotated[
     Literal["fp32", "bf16"], typer.Option("--precision", help="bf16 is faster where the device has it.")
@@ -34,6 +37,13 @@ def use(device: str, threads: int, precision: str = "fp32") -> "torch.device":
     if precision != "fp32":
         devices.check_precision(computer, precision)
     return computer
+
+
+def without_torch(device: str, threads: int) -> bool:
+    """Whether `device` is the CPU, seen without PyTorch; NumPy, not imported yet, is told how many threads to take."""
+    if threads:
+        os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
+    return device == "cpu" or (device == "auto" and sys.platform != "darwin" and not any(map(os.path.exists, GPUS)))
 
 
 def check_report(report: Path | None, output: Path) -> None:

@@ -1,24 +1,28 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from musicgen_cli.commands.options import Device, Output, Precision, Quiet, Threads, use
+from musicgen_cli.commands.options import Device, Output, Precision, Quiet, Threads, use, without_torch
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.streams import PIPE
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from musicgen_cli.checkpoint import Checkpoint
     from musicgen_cli.corpus import Song
-    from musicgen_cli.models import Given
+
+    Make = Callable[[list[int]], NDArray[Any]]  # the songs of some seeds, uint8 (B, T, size) or ids (B, N)
 
 DEFAULT_BARS = 32
 SONGS_AT_ONCE, STEPS_AT_ONCE = 64, 1 << 20  # of one pass; more are made in several
+COINS, STATES = range(2)  # what is drawn from a seed
+PARTICLES = 64  # tries at a song that holds given notes; with 16 more metrics were outside
 
 
 def sample(
@@ -120,24 +124,24 @@ def sample(
         raise typer.BadParameter("standard input can be read once only.")
     import secrets
 
+    given_in = melody or keep
+    one = int(count == 1 and "OMP_NUM_THREADS" not in os.environ)  # thread: two wait more for each other than they do
+    quick = precision == "fp32" and start == "zeros" and not given_in and without_torch(device, threads or one)
     import numpy as np
-    import torch
 
     from musicgen_cli import midi, words
+    from musicgen_cli import temperature as temperatures
     from musicgen_cli.commands.inputs import load_checkpoint
     from musicgen_cli.corpus import Song, Writer
-    from musicgen_cli.device import autocast, generator
-    from musicgen_cli.particles import Particles
+    from musicgen_cli.player import can_play
     from musicgen_cli.representations import is_silent
-    from musicgen_cli.sampling import PARTICLES, before_the_beginning, drawer, generate, random_state, usual_temperature
     from musicgen_cli.score import MAX_STEPS, steps_per_bar
-    from musicgen_cli.streams import check_target, counted, refuse_suffix, say
+    from musicgen_cli.streams import check_target, counted, naming, refuse_suffix, say
     from musicgen_cli.streams import output as open_output
 
-    given_in = melody or keep
     check_target(output, model, *(path for path in (prime, given_in) if path))
     refuse_suffix(output, ".pt", *midi.SUFFIXES)
-    computer = use(device, threads, precision)
+    computer = None if quick else use(device, threads, precision)
     trained = load_checkpoint(model)
     _check_choices(model, trained, bool(top_k or top_p), bool(threshold), bool(given_in))
     about, begun, heard = _begin(trained, prime or given_in, song, prime_steps, quiet)
@@ -151,10 +155,9 @@ def sample(
             raise MusicgenError(f"{given_in}: song {about.name!r} has no notes to keep")
         if steps < len(begun):
             say(f"{given_in}: only {steps} of its {counted(len(begun), 'step')} are taken", quiet)
-        given = _given(begun, steps, melody is not None, computer)
+        given = _given(begun, steps, melody is not None)
         begun, heard = begun[:0], heard[:0]
-    network, loss = trained.build(computer), trained.build_loss()
-    usual = usual_temperature(loss, bool(given))
+    usual = temperatures.usual(trained.loss, bool(given))
     settings: dict[str, Any] = {"temperature": usual if temperature is None else temperature}
     settings |= {"threshold": threshold or trained.threshold} if trained.sets_bits else {}
     settings |= {name: value for name, value in (("top_k", top_k), ("top_p", top_p)) if value}
@@ -172,23 +175,18 @@ def sample(
         how += [f"--start {start}"]
     made_by = f"{trained.model} with {trained.loss}, {len(trained.history)} epochs, musicgen {trained.musicgen}"
 
+    with naming(model):
+        if quick and can_play(trained):
+            make = _in_numpy(trained, heard, steps, settings)
+        else:
+            computer = computer or use(device, threads)
+            make = _in_torch(trained, computer, precision, heard, steps, settings, start == "random", given, tries)
     at_once = max(1, min(SONGS_AT_ONCE, STEPS_AT_ONCE // steps) // tries)
-    heard, lasting = heard.to(computer), trained.lasting(computer)
     with open_output(output) as file:
         writer, silent = Writer(file, trained.steps_per_quarter), 0
         for first in range(0, count, at_once):
             seeds = [seed + i for i in range(first, min(first + at_once, count))]
-            coins, states = ([generator(computer, own, purpose) for own in seeds] for purpose in range(2))
-            coin_of_each = [coin for coin in coins for _ in range(tries)]
-            primes = heard.expand(len(coin_of_each), *heard.shape)
-            with autocast(computer, precision), torch.inference_mode():
-                nothing = before_the_beginning(network, primes, trained.source)
-                state = random_state(network.encode(nothing), states) if start == "random" else None
-                draw, tried = drawer(loss, coin_of_each, **settings), Particles(tries, coins) if tries > 1 else None
-                made = generate(
-                    network, primes, steps, trained.source, trained.target, draw, state, lasting, given, tried
-                )
-            for own, new in zip(seeds, made):
+            for own, new in zip(seeds, make(seeds)):
                 text = f"musicgen sample {quote(str(model))} --seed {own} {' '.join(how)}; {made_by}"
                 name = f"sample-{own - seed + 1:0{len(str(count))}}"
                 music = trained.music(new, steps)
@@ -201,6 +199,58 @@ def sample(
         hint = f"{'lower --threshold, ' * trained.sets_bits}{freer}train longer"
         say(f"{counted(silent, 'song')} of {count} silent: {hint}")
     say(f"made {counted(count, 'song')} of {counted(steps, 'step')}, --seed {seed}", quiet)
+
+
+def _in_numpy(trained: "Checkpoint", heard: "NDArray[Any]", steps: int, settings: dict[str, Any]) -> "Make":
+    import numpy as np
+
+    from musicgen_cli.dice import Coins, mixed
+    from musicgen_cli.player import Player, drawer
+
+    player = Player(trained)
+
+    def make(seeds: list[int]) -> "NDArray[Any]":
+        draw = drawer(trained, [Coins(mixed(own, COINS)) for own in seeds], **settings)
+        return player.play(np.broadcast_to(heard, (len(seeds), *heard.shape)), steps, draw, trained.lasting)
+
+    return make
+
+
+def _in_torch(
+    trained: "Checkpoint",
+    computer: "torch.device",
+    precision: str,
+    heard: "NDArray[Any]",
+    steps: int,
+    settings: dict[str, Any],
+    randomly: bool,
+    given: "tuple[NDArray[Any], NDArray[Any]] | None",
+    tries: int,
+) -> "Make":
+    import torch
+
+    from musicgen_cli.device import autocast, generator
+    from musicgen_cli.models import Given
+    from musicgen_cli.particles import Particles
+    from musicgen_cli.sampling import before_the_beginning, drawer, generate, random_state
+
+    network, loss = trained.build(computer), trained.build_loss()
+    prime = torch.from_numpy(heard).to(computer)
+    lasting = None if trained.lasting is None else torch.from_numpy(trained.lasting).to(computer)
+    beside = given and Given(*(torch.from_numpy(bits)[None].bool().to(computer) for bits in given))
+
+    def make(seeds: list[int]) -> "NDArray[Any]":
+        coins, states = ([generator(computer, own, purpose) for own in seeds] for purpose in (COINS, STATES))
+        coin_of_each = [coin for coin in coins for _ in range(tries)]
+        primes = prime.expand(len(coin_of_each), *prime.shape)
+        with autocast(computer, precision), torch.inference_mode():
+            nothing = before_the_beginning(network, primes, trained.source)
+            state = random_state(network.encode(nothing), states) if randomly else None
+            draw, tried = drawer(loss, coin_of_each, **settings), Particles(tries, coins) if tries > 1 else None
+            made = generate(network, primes, steps, trained.source, trained.target, draw, state, lasting, beside, tried)
+        return made.cpu().numpy()
+
+    return make
 
 
 def _check_choices(model: Path, trained: "Checkpoint", among: bool, threshold: bool, given: bool) -> None:
@@ -218,23 +268,22 @@ def _check_choices(model: Path, trained: "Checkpoint", among: bool, threshold: b
         raise MusicgenError(f"{model}: makes one choice a step: --melody and --keep are for chord, bce and focal")
 
 
-def _given(music: "NDArray[Any]", steps: int, on_top: bool, computer: "torch.device") -> "Given":
+def _given(music: "NDArray[Any]", steps: int, on_top: bool) -> "tuple[NDArray[Any], NDArray[Any]]":
     """The notes of a song, or its top line, as given at each of `steps` steps, and what may sound beside them."""
     import numpy as np
 
-    from musicgen_cli.dataset import to_steps
     from musicgen_cli.harmony import room, tidy, top_line
-    from musicgen_cli.models import Given
+    from musicgen_cli.roll import flat
 
     known = music[:steps]
     known = np.concatenate([known, np.zeros((steps - len(known), *music.shape[1:]), bool)])
     kept = top_line(known) if on_top else tidy(known)
-    return Given(*(to_steps(bits)[None].bool().to(computer) for bits in (kept, room(kept, on_top))))
+    return flat(kept), flat(room(kept, on_top))
 
 
 def _begin(
     trained: "Checkpoint", path: Path | None, song: str | None, steps: int | None, quiet: bool
-) -> tuple["Song", "NDArray[Any]", "Tensor"]:
+) -> tuple["Song", "NDArray[Any]", "NDArray[Any]"]:
     """The song to begin with: what is known of it, its music on the grid of the model, and that as a model hears it.
 
     Without one, nothing; of a word that is cut the model hears the whole.

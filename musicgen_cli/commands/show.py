@@ -149,7 +149,7 @@ def _checkpoint_facts(saved: "Checkpoint") -> dict[str, Any]:
         "kind": "checkpoint",
         "model": saved.model,
         "sizes": saved.model_arguments,
-        "weights": sum(weights.numel() for weights in saved.state_dict.values()),
+        "weights": sum(weights.size for weights in saved.state_dict.values()),
         "loss": {"name": saved.loss, **saved.loss_arguments},
         "steps per quarter note": saved.steps_per_quarter,
         "form": saved.form,

@@ -256,7 +256,7 @@ def train(
     with sparing(settings["batch_size"], resume), _going_on(output, saved):
         run = _prepare(state, material, sides, computer, corpus)
         if saved and saved.resume is not None:
-            run.restore(saved.resume, saved.state_dict)
+            run.restore(checkpoint.tensors(saved.resume), checkpoint.tensors(saved.state_dict))
     if material.unknown:
         moved = f" (moved by up to {settings['transpose']} keys)" if settings["transpose"] else ""
         hint = "; `vocab --transpose` counts such words" if moved else ""
