@@ -15,7 +15,10 @@ PACKAGES = ("torch", "numpy", "mido", "symusic", "music21", "muspy", "pypianorol
 
 
 class Row(NamedTuple):
-    """One comparison. ratios: time of the other way over time of ours, of each round; target: at least this."""
+    """One comparison. ratios: time of the other way over time of ours, of each round; target: at least this.
+
+    Without ratios it was not measured; the note says why.
+    """
 
     work: str
     against: str
@@ -25,13 +28,15 @@ class Row(NamedTuple):
 
     @property
     def missed(self) -> bool:
-        return self.target is not None and statistics.median(self.ratios) < self.target
+        return bool(self.ratios) and self.target is not None and statistics.median(self.ratios) < self.target
 
     @property
     def line(self) -> str:
         """A line of a Markdown table; "missed" is said plainly."""
-        ratio, low, high = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
         wanted = "" if self.target is None else f"{self.target:g}"
+        if not self.ratios:
+            return f"| {self.work} | {self.against} | {wanted} | | | not measured | {self.note} |"
+        ratio, low, high = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
         verdict = "" if self.target is None else "**missed**" if self.missed else "reached"
         spread = f"{low:.3g} to {high:.3g}"
         return f"| {self.work} | {self.against} | {wanted} | {ratio:.3g} | {spread} | {verdict} | {self.note} |"

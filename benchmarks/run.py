@@ -28,9 +28,11 @@ def main(folder: Path | None) -> None:
         profile = "\n".join(stages.table(where, Path(place)))
     missed = sum(row.missed for row in found)
     targets = sum(row.target is not None for row in found)
+    unknown = sum(row.target is not None and not row.ratios for row in found)
     said = (
         f"{machine()}; one thread. CPU time, of five rounds in turn; {count} MIDI files"
-        f"{'' if folder else ', made up'}. {missed} of {targets} targets missed.\n\n"
+        f"{'' if folder else ', made up'}. {missed} of {targets} targets missed"
+        f"{f', {unknown} not measured' if unknown else ''}.\n\n"
     )
     text = RESULTS.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)

@@ -50,7 +50,9 @@ def table(songs: Path, place: Path) -> Iterator[str]:
                 stage = f"{Path(path).name}:{function}"
                 if stage in times:
                     times[stage] += cumulative
-            shares = ", ".join(f"{stage.partition(':')[2]} {t / whole:.0%}" for stage, t in times.items() if t)
+            if unknown := [stage for stage, t in times.items() if not t]:
+                raise SystemExit(f"{name} spent no time in {', '.join(unknown)}: is that its name?")
+            shares = ", ".join(f"{stage.partition(':')[2]} {t / whole:.0%}" for stage, t in times.items())
             yield f"| `{name} {line.format(songs=songs.name)}` | {whole:.2f} | {shares} |"
     finally:
         os.chdir(before)
