@@ -1,4 +1,4 @@
-"""The events of MIDI tracks: a plain loop follows them from one to the next; NumPy reads what those of a file say."""
+"""The events of MIDI tracks: a loop follows them, several at once where it can; NumPy reads what they all say."""
 
 from array import array
 from collections.abc import Iterable
