@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,25 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import Row, versus
 from benchmarks.peers import has
-from musicgen_cli import cli, midi, representations, roll, smf
+from musicgen_cli import cli, roll, smf
+from musicgen_cli.commands.inputs import in_batches, read_songs
+from musicgen_cli.errors import or_raise
+from musicgen_cli.representations import FORMS, quantise_for
 from musicgen_cli.score import KEYS, LOWEST, Score, quantise
 
 GRID = 4  # steps per quarter note
+WHOLE: dict[str, Any] = {"limit": smf.MAX_BYTES, "drums": False, "tracks": (), "programs": ()}
 SLOW = {"music21": 6}  # files that those are given who would take minutes for all
 TARGETS = {"music21": 700, "muspy": 25, "pypianoroll": 15, "pretty_midi": 40, "mido": 15}
 
 
-def ours(path: Path) -> NDArray[np.bool_]:
-    score, _ = midi.read(path.read_bytes())
-    return representations.encode(score, "rolls", GRID)
+def ours(paths: Sequence[Path], form: str = "rolls", grid: int = GRID) -> list[NDArray[Any]]:
+    """As the command reads them, several small ones at once."""
+    music = list[NDArray[Any]]()
+    for batch in in_batches(paths):
+        scores = [or_raise(heard).score for heard in read_songs(batch, **WHOLE)]
+        music += [FORMS[form].encode(or_raise(played)) for played in quantise_for(form, scores, grid)]
+    return music
 
 
 def by_music21(path: Path) -> NDArray[np.bool_]:
@@ -95,12 +103,12 @@ def rows(folder: Path) -> Iterator[Row]:
     for peer, read in PEERS.items():
         if has(peer):
             some = files[:: -(-len(files) // SLOW.get(peer, len(files)))]
-            same = peer == "mido" and all(np.array_equal(ours(path), read(path)) for path in files)
+            same = peer == "mido" and all(np.array_equal(roll, read(path)) for roll, path in zip(ours(files), files))
             yield versus(
                 f"`encode`, rolls of {len(some)} files",
                 peer + (" and our fill" if peer == "mido" else ""),
                 TARGETS[peer],
-                lambda some=some: [ours(path) for path in some],
+                lambda some=some: ours(some),
                 lambda some=some, read=read: [read(path) for path in some],
                 note="" if peer != "mido" else "the same rolls, bit for bit" if same else "NOT THE SAME ROLLS",
             )

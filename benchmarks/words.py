@@ -3,20 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.encode import GRID, SLOW
+from benchmarks.encode import GRID, SLOW, ours
 from benchmarks.measure import Row, versus
 from benchmarks.peers import has
-from musicgen_cli import midi, representations
 
 PLAIN_GRID = 2  # steps per quarter note, as `encode --plain` has them
-
-
-def ours(path: Path, form: str, grid: int) -> NDArray[np.str_]:
-    score, _ = midi.read(path.read_bytes())
-    return representations.encode(score, form, grid)
 
 
 def by_music21(path: Path) -> list[str]:
@@ -40,7 +31,7 @@ def rows(folder: Path) -> Iterator[Row]:
             f"`encode --as words --plain`, {len(some)} files",
             "music21, first part and normalOrder",
             500,
-            lambda: [ours(path, "plain words", PLAIN_GRID) for path in some],
+            lambda: ours(some, "plain words", PLAIN_GRID),
             lambda: [by_music21(path) for path in some],
             note="ours: all parts",
         )
@@ -52,6 +43,6 @@ def rows(folder: Path) -> Iterator[Row]:
             f"`encode --as words`, {len(files)} files",
             "MidiTok REMI",
             20,
-            lambda: [ours(path, "words", GRID) for path in files],
+            lambda: ours(files, "words", GRID),
             lambda: [remi(path) for path in files],
         )

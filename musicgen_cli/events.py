@@ -1,6 +1,9 @@
-"""The events of MIDI tracks: a plain loop follows them from one to the next; NumPy reads what those of a file say."""
+"""The events of MIDI tracks: a loop follows them, several at once where it can; NumPy reads what they all say."""
 
 from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +22,42 @@ KEPT = {NAME: 0, MARKER: 0, END_OF_TRACK: 0, TEMPO: 3, METRE: 2}  # meta events,
 WIDTH = {kind: 1 if kind in (PROGRAM, 0xD) else 2 for kind in range(0x8, 0xF)}  # data bytes, by the upper half
 # Bytes from an event whose time takes one byte to the next, by its first byte after that; 0 where more must be known.
 STEPS = bytes(3 if byte < 0x80 else 4 if WIDTH.get(byte >> 4) == 2 else 0 for byte in range(256))
-LONGER = bytes(step and step + 1 for step in STEPS)  # the same where the time takes two bytes
-CONCERNS_NOTES = np.isin(np.arange(256) >> 4, [NOTE_OFF, NOTE_ON, PROGRAM])  # by status
+LENGTHS = (3, 4, 5)  # what is in it, and one more where the time takes two bytes
+LEAP = 8  # events that are followed at once
+MARGIN = 8  # bytes after each track where no event begins: the head of what comes next, or nothing
 
 Integers = NDArray[np.int64]
 Octets = NDArray[np.uint8]
-Played = tuple[Integers, Octets, Octets, Octets]  # which event it is, its status and its data bytes
-Meta = tuple[int, int, bytes]  # which event it is, kind, and at most MAX_NAME bytes
+Bits = NDArray[np.bool_]
+Meta = tuple[int, int, bytes]  # where it begins, kind, and at most MAX_NAME bytes
+
+
+@dataclass(frozen=True)
+class Trail:
+    """Where the events of tracks begin, as far as they are followed.
+
+    data: the tracks, one after the other
+    steps: for each byte how far the next event is if one begins here, with a status of two data bytes; 0: look closer
+    leaps: the same for LEAP events, or as many as there are before a 0
+    heads, others: where a leap begins, and where an event that had to be looked at
+    metas: the events in KEPT
+    """
+
+    data: bytes
+    steps: bytearray
+    leaps: bytes
+    heads: "array[int]"
+    others: "array[int]"
+    metas: list[Meta]
+
+
+class Played(NamedTuple):
+    """The events of one sort among all: the number of each, its status and its two data bytes."""
+
+    event: Integers
+    status: Octets
+    value: Octets
+    second: Octets
 
 
 class Damage(Exception):
@@ -36,33 +68,53 @@ def too_many(what: str) -> MusicgenError:
     return MusicgenError(f"more than {what} in one file; split it")
 
 
-def steps(data: bytes) -> bytearray:
-    """For each byte how far the next event is if one begins here, with a status of two data bytes; 0: look closer."""
-    time, after = (np.frombuffer(data.translate(table) + bytes(2), np.uint8) for table in (STEPS, LONGER))
-    long = np.frombuffer(data + bytes(2), np.uint8) >= 0x80
-    return bytearray(np.where(long[:-2], np.where(long[1:-1], 0, after[2:]), time[1:-1]).tobytes())
+def trail(data: bytes, ends: Iterable[int]) -> Trail:
+    """The trail of tracks that nobody has followed yet; ends: where the tracks end in `data`."""
+    data += bytes(MARGIN)
+    after, short = np.frombuffer(data.translate(STEPS), np.uint8), np.frombuffer(data, np.uint8) < 0x80
+    steps = np.zeros(len(data), np.uint8)
+    steps[:-2] = after[1:-1] * short[:-2]
+    steps[:-2] += (after[2:] + (after[2:] > 0)) * (short[1:-1] > short[:-2])  # where the time takes two bytes
+    for end in ends:
+        steps[end : end + MARGIN] = 0
+    reach = LEAP * max(LENGTHS)
+    leaps = (_leaps(steps[at : at + BATCH + reach])[:BATCH].tobytes() for at in range(0, len(data), BATCH))
+    return Trail(data, bytearray(steps), b"".join(leaps), array("I"), array("I"), [])
 
 
-def follow(
-    data: bytes, begin: int, end: int, steps: bytearray, found: "array[int]", metas: list[Meta]
-) -> tuple[str, int]:
-    """Add to `found` where the events of the track in data[begin:end] begin, and to `metas` those in KEPT.
+def _leaps(steps: Octets) -> Octets:
+    """How far LEAP steps lead from each byte, fewer where one of them is 0 or beyond the last byte."""
+    leaps = steps.copy()
+    lengths = [(length, (steps == length).view(np.uint8)) for length in LENGTHS]
+    for _ in range(LEAP - 1):
+        further = steps.copy()
+        for length, those in lengths:
+            further[:-length] += those[:-length] * leaps[length:]
+        leaps = further
+    return leaps
+
+
+def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
+    """Go from one event to the next in the track at data[begin:end].
 
     Returns what it breaks off at, "" if it doesn't, and the time of the event that is broken, in ticks.
     """
-    steps[end : end + 8] = bytes(8)  # of the next chunk's head, or beyond the last: no event begins there
-    track, append = memoryview(data)[:end], found.append
+    steps, leaps, append = trail.steps, trail.leaps, trail.heads.append
+    track = memoryview(trail.data)[:end]
     at, width, rest = begin, 0, 0
     try:
         while at < end:
             if width == 2:
-                while step := steps[at]:
+                while leap := leaps[at]:
                     append(at)
-                    at += step
+                    at += leap
                 if at == end:
                     break
-                if at > end:
-                    at = found.pop()
+                if at > end:  # with the last event, which is broken
+                    at = trail.heads[-1]
+                    while at + steps[at] < end:
+                        at += steps[at]
+                    steps[at] = 0
             start, what = at, -1
             rest, at = _number(track, at)
             byte = track[at]
@@ -79,15 +131,15 @@ def follow(
                 if at + length > end:
                     raise Damage(f"an event of {length} bytes, of which {end - at} are there")
                 if what in KEPT and length >= KEPT[what]:
-                    metas.append((len(found), what, data[at : at + min(length, MAX_NAME)]))
-                    if len(metas) > MAX_METAS:
+                    trail.metas.append((start, what, trail.data[at : at + min(length, MAX_NAME)]))
+                    if len(trail.metas) > MAX_METAS:
                         raise too_many(f"{MAX_METAS} tempo changes and texts")
                 at += length
             else:
                 at += 1 + STRAY.get(byte, 0)
             if at > end:
                 raise IndexError
-            append(start)
+            trail.others.append(start)
             rest = 0
             if what == END_OF_TRACK:
                 break
@@ -98,16 +150,29 @@ def follow(
     return "", 0
 
 
-def read(data: bytes, found: "array[int]") -> tuple[Integers, Played]:
-    """The ticks from the first event to each, (N + 1,) with a nought before them, and what concerns notes.
+def found(trail: Trail) -> Integers:
+    """Where all events begin that were met on a trail, in order, (N,)."""
+    steps = np.frombuffer(trail.steps, np.uint8)
+    here = np.zeros(len(steps), bool)
+    at = np.array(trail.heads, np.intp)
+    for _ in range(LEAP):
+        here[at] = True
+        at += steps[at]
+    here &= steps > 0
+    here[np.array(trail.others, np.intp)] = True
+    return np.flatnonzero(here)
 
-    Raises MusicgenError where that is too much.
+
+def read(data: bytes, found: Integers) -> tuple[Integers, Played, Played]:
+    """The ticks from the first event to each, (N + 1,) with a nought before them; notes' beginnings and ends; programs.
+
+    data: with a byte after the last event. Raises MusicgenError where that is too much.
     """
-    octets = np.frombuffer(data + bytes(2), np.uint8)
+    octets = np.frombuffer(data, np.uint8)
     total = np.zeros(len(found) + 1, np.int64)
-    played, running = list[Played](), np.uint8(0)
+    notes, programs, running = list[Played](), list[Played](), np.uint8(0)
     for first in range(0, len(found) + 1, BATCH):
-        at = np.array(found[first : first + BATCH], np.intp)
+        at = found[first : first + BATCH].copy()
         byte = octets[at]
         ticks = (byte & 0x7F).astype(np.int64)
         longer = np.flatnonzero(byte >= 0x80)
@@ -126,13 +191,17 @@ def read(data: bytes, found: "array[int]") -> tuple[Integers, Played]:
         known = np.append(status, running)  # where there was none in this batch, that of the one before
         status = np.where(own, status, known[last])
         running = known[last[-1]] if len(at) else running
-        some = np.flatnonzero(CONCERNS_NOTES[status])
-        at = at[some]
-        played.append((some + first, status[some], octets[at], octets[at + 1]))
-        if sum(len(event) for event, *_ in played) > MAX_PLAYED:
+        for played, those in ((notes, status < NOTE_ON + 1 << 4), (programs, status >> 4 == PROGRAM)):
+            some = np.flatnonzero(those)
+            here = at[some]
+            played.append(Played(some + first, status[some], octets[here], octets[here + 1]))
+        if sum(len(played.event) for played in notes + programs) > MAX_PLAYED:
             raise too_many(f"{MAX_PLAYED} beginnings and ends of notes")
-    event, status, value, second = (np.concatenate(column) for column in zip(*played))
-    return total, (event, status, value, second)
+    return total, _joined(notes), _joined(programs)
+
+
+def _joined(played: list[Played]) -> Played:
+    return Played(*map(np.concatenate, zip(*played))) if len(played) > 1 else played[0]
 
 
 def _number(data: memoryview, at: int) -> tuple[int, int]:

@@ -37,7 +37,7 @@ def merge(
     """
     befell: Counter[str] = Counter()
     wanted = {track.casefold() for track in tracks}
-    names = [{str(number), part.name.casefold()} for number, part in enumerate(file.parts, 1)]
+    names = [{str(number), part.name.casefold()} if wanted else set() for number, part in enumerate(file.parts, 1)]
     if wanted and not any(own & wanted for own in names):
         known = ", ".join(part.name or "(no name)" for part in file.parts[:NAMED])
         raise MusicgenError(f"has no such part, only {known}{', ...' if len(file.parts) > NAMED else ''}")
@@ -95,7 +95,7 @@ def write(score: Score, *, name: str = "", text: str = "", program: int = 0, vel
 def _overall_tempo(tempos: list[tuple[int, int]], length: int) -> float:
     """The one tempo, in quarter notes per minute, at which `length` ticks last as long as under all of `tempos`."""
     changes = [(0, DEFAULT_TEMPO), *tempos]
-    at = np.array([min(tick, length) for tick, _ in changes] + [length], float)
-    pace = np.array([tempo or DEFAULT_TEMPO for _, tempo in changes], float)
-    duration = float(np.diff(at) @ pace)  # ticks x microseconds per quarter note
-    return MICROSECONDS * length / duration if duration > 0 else MICROSECONDS / float(pace[-1])
+    at = [min(tick, length) for tick, _ in changes] + [length]
+    pace = [tempo or DEFAULT_TEMPO for _, tempo in changes]
+    duration = sum((after - before) * slow for before, after, slow in zip(at, at[1:], pace))
+    return MICROSECONDS * length / duration if duration > 0 else MICROSECONDS / pace[-1]

@@ -1,7 +1,7 @@
 """The forms in which a score is kept as an array, by name; the array itself tells which one it has."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen_cli import roll, words
-from musicgen_cli.score import KEYS, MAX_STEPS, Score, quantise
+from musicgen_cli.errors import MusicgenError, or_raise
+from musicgen_cli.score import KEYS, MAX_STEPS, Score, quantise_all
 
 ONSETS = 12  # steps per quarter note on which plain words tell chords apart: sixteenths, and triplets
 
@@ -46,11 +47,19 @@ def form_of(music: NDArray[Any]) -> str:
 
 def encode(score: Score, form: str, steps_per_quarter: int, max_steps: int = MAX_STEPS) -> NDArray[Any]:
     """Quantise a score and write it in one of FORMS; raises MusicgenError where it is longer than `max_steps`."""
-    played = quantise(score, steps_per_quarter, max_steps)
-    if form == "plain words":
-        finer = math.lcm(ONSETS, steps_per_quarter)
-        played = quantise(score, finer, (max_steps + 1) * finer)
-    return FORMS[form].encode(played)
+    return FORMS[form].encode(or_raise(quantise_for(form, [score], steps_per_quarter, max_steps)[0]))
+
+
+def quantise_for(
+    form: str, scores: Sequence[Score], steps_per_quarter: int, max_steps: int = MAX_STEPS
+) -> list[Score | MusicgenError]:
+    """Each score on the grid from which it is written in this form, or why it is not."""
+    played = quantise_all(scores, steps_per_quarter, max_steps)
+    if form != "plain words":
+        return played
+    finer = math.lcm(ONSETS, steps_per_quarter)
+    fine = quantise_all(scores, finer, (max_steps + 1) * finer)
+    return [one if isinstance(coarse, Score) else coarse for coarse, one in zip(played, fine)]
 
 
 def decode(music: NDArray[Any], steps_per_quarter: int, tempo: float, time_signature: tuple[int, int]) -> Score:

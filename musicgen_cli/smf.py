@@ -1,30 +1,30 @@
 """Standard MIDI Files as they come from strangers: read as far as they go, in time and memory that are bounded."""
 
-from array import array
-from bisect import bisect
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from musicgen_cli import events
-from musicgen_cli.errors import MusicgenError
+from musicgen_cli.errors import MusicgenError, or_raise
 from musicgen_cli.events import (
     END_OF_TRACK,
     MARKER,
     METRE,
     NAME,
     NOTE_ON,
-    PROGRAM,
     TEMPO,
+    Bits,
     Integers,
     Meta,
     Octets,
     Played,
     too_many,
 )
-from musicgen_cli.score import DENOMINATORS, END, PITCH, START
+from musicgen_cli.score import DENOMINATORS
 
 MAX_BYTES = 16 << 20  # of a file, unless somebody raises it
 MAX_TRACKS = 1 << 12  # of a file; parts too
@@ -32,10 +32,7 @@ MAX_NOTES = 1 << 18  # of a file; a long opera has half as many
 BEFORE = 4096  # bytes in which a file's header is looked for: some programs put something of their own before it
 DRUM_CHANNEL = 9
 PLACE = 32  # bits for the number of an event: where things are sorted, it stands below what they are sorted by
-PLACES = (1 << PLACE) - 1
 AGAIN = "export it again from its source"
-
-Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -64,40 +61,108 @@ class File:
     damage: str = ""
 
 
+@dataclass
+class Track:
+    """What is found out of a track, bit by bit.
+
+    number: in its file, from 1
+    begin, end: where its events are among the bytes that are read at once; cut: whether there should be more of them
+    rest: the ticks to the event that is broken, if it breaks off
+    metas: where they begin, their kinds and texts; length: the tick at which the last note ends
+    """
+
+    number: int
+    begin: int
+    end: int
+    cut: bool
+    name: str = ""
+    damage: str = ""
+    rest: int = 0
+    metas: list[Meta] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    length: int = 0
+
+
 def parse(data: bytes) -> File:
     """Read a MIDI file; raises MusicgenError where nothing can be made of it, or too much would have to be."""
-    data, at, ticks_per_quarter = _opened(data)
-    steps, found, metas = events.steps(data), array("I"), list[Meta]()
-    names, counts, rests = list[str](), [0], list[int]()  # of tracks
-    damage = ""
-    while at + 8 <= len(data) and data[at : at + 4] != b"MThd":  # where another file begins
+    return or_raise(parse_all([data])[0])
+
+
+def parse_all(files: Sequence[bytes]) -> list[File | MusicgenError]:
+    """What each MIDI file says, or why it cannot be read: many small ones take little longer than one as large."""
+    try:
+        return _parse_together(files)
+    except MusicgenError as error:  # too much of something is in one of them, or in all together
+        return [error] if len(files) == 1 else [said for data in files for said in parse_all([data])]
+
+
+def _parse_together(files: Sequence[bytes]) -> list[File | MusicgenError]:
+    opened, whole, size = list[tuple[int, list[Track]] | MusicgenError](), list[bytes](), 0
+    for data in files:
+        try:
+            data, at, ticks_per_quarter = _opened(data)
+        except MusicgenError as error:
+            opened.append(error)
+            continue
+        chunks = enumerate(islice(_chunks(data, at), MAX_TRACKS + 1), 1)
+        tracks = [Track(number, size + begin, size + end, cut) for number, (begin, end, cut) in chunks]
+        opened.append((ticks_per_quarter, tracks))
+        whole.append(data)
+        size += len(data)
+    _read(b"".join(whole), [track for one in opened if isinstance(one, tuple) for track in one[1]])
+    return [_file(*one) if isinstance(one, tuple) else one for one in opened]
+
+
+def _read(data: bytes, tracks: list[Track]) -> None:
+    """Find out what there is in these tracks; raises MusicgenError where it is too much for one file."""
+    trail = events.trail(data, [track.end for track in tracks])
+    for track in tracks:
+        _follow(trail, track)
+    found = events.found(trail)
+    total, notes, programs = events.read(trail.data, found)
+    counts = np.searchsorted(found, [*(track.begin for track in tracks), len(trail.data)])
+    begun = total[counts]
+    metas = [meta for track in tracks for meta in track.metas]
+    ticks = iter(total[np.searchsorted(found, [at for at, _, _ in metas]) + 1].tolist())
+    for track, before in zip(tracks, begun.tolist()):
+        track.metas = [(next(ticks) - before, kind, text) for _, kind, text in track.metas]
+    _add_parts(tracks, begun, counts, total, notes, programs)
+
+
+def _follow(trail: events.Trail, track: Track) -> None:
+    told = len(trail.metas)
+    track.damage, track.rest = events.follow(trail, track.begin, track.end)
+    track.metas = trail.metas[told:]
+    own = {kind: text for _, kind, text in track.metas}
+    track.name = own.get(NAME, b"").decode("utf-8", "replace")
+    if track.number > MAX_TRACKS:
+        raise too_many(f"{MAX_TRACKS} tracks")
+    if not track.damage and track.cut and END_OF_TRACK not in own:
+        track.damage = "the end of the file"
+
+
+def _file(ticks_per_quarter: int, tracks: list[Track]) -> File | MusicgenError:
+    parts = [part for track in tracks for part in track.parts]
+    damage = next((f"track {track.number} breaks off at {track.damage}" for track in tracks if track.damage), "")
+    if not parts and (damage or not tracks):
+        return MusicgenError(f"damaged MIDI file ({damage or 'no track'}); {AGAIN}")
+    timed = [meta for track in tracks for meta in track.metas]
+    tempos = sorted((tick, int.from_bytes(text[:3], "big")) for tick, kind, text in timed if kind == TEMPO)
+    metres = [(tick, _playable_metre(text[0], text[1])) for tick, kind, text in timed if kind == METRE]
+    _, metre = min(metres, key=lambda at: at[0], default=(0, (4, 4)))
+    ends = [track.length for track in tracks if track.parts]
+    length = max([*ends, *(tick for tick, kind, _ in timed if kind == MARKER)], default=0)
+    return File(ticks_per_quarter, parts, tempos, metre, length, damage)
+
+
+def _chunks(data: bytes, at: int) -> Iterator[tuple[int, int, bool]]:
+    """Where each track begins and ends, and whether there should be more of it; until another file begins."""
+    while at + 8 <= len(data) and data[at : at + 4] != b"MThd":
         tag, begin = data[at : at + 4], at + 8
         size = int.from_bytes(data[at + 4 : begin], "big")
         at = _end(data, begin, size)
         if tag == b"MTrk":
-            told = len(metas)
-            broken, rest = events.follow(data, begin, at, steps, found, metas)
-            own = {kind: text for _, kind, text in metas[told:]}
-            names.append(own.get(NAME, b"").decode("utf-8", "replace"))
-            counts.append(len(found))
-            rests.append(rest)
-            if len(names) > MAX_TRACKS:
-                raise too_many(f"{MAX_TRACKS} tracks")
-            if not broken and begin + size > at and END_OF_TRACK not in own:
-                broken = "the end of the file"
-            damage = damage or (f"track {len(names)} breaks off at {broken}" if broken else "")
-    total, played = events.read(data, found)
-    begun = total[counts]
-    parts = _parts(names, begun, counts, np.diff(begun) + np.array(rests, np.int64), total, played)
-    if not parts and (damage or not names):
-        raise MusicgenError(f"damaged MIDI file ({damage or 'no track'}); {AGAIN}")
-    timed = [(int(total[event + 1] - begun[bisect(counts, event) - 1]), kind, text) for event, kind, text in metas]
-    tempos = sorted((tick, int.from_bytes(text[:3], "big")) for tick, kind, text in timed if kind == TEMPO)
-    metres = [(tick, _playable_metre(text[0], text[1])) for tick, kind, text in timed if kind == METRE]
-    _, metre = min(metres, key=lambda at: at[0], default=(0, (4, 4)))
-    ends = [int(part.notes[:, END].max()) for part in parts]
-    length = max([*ends, *(tick for tick, kind, _ in timed if kind == MARKER)], default=0)
-    return File(ticks_per_quarter, parts, tempos, metre, length, damage)
+            yield begin, at, begin + size > at
 
 
 def _opened(data: bytes) -> tuple[bytes, int, int]:
@@ -136,76 +201,82 @@ def _end(data: bytes, begin: int, size: int) -> int:
     return found if found >= 0 else len(data)
 
 
-def _parts(
-    names: list[str], begun: Integers, counts: list[int], ends: Integers, total: Integers, played: Played
-) -> list[Part]:
-    """The notes of a file as parts, by track, channel and program.
+def _add_parts(
+    tracks: list[Track], begun: Integers, counts: Integers, total: Integers, notes: Played, programs: Played
+) -> None:
+    """Give the tracks their parts, by channel and program.
 
-    names, begun, counts, ends: of the tracks, what came before in ticks and in events, and the last tick
+    begun, counts: what came before each track in ticks and in events, and before the end
     """
-    event, status, value, velocity = played
-    track = np.repeat(np.arange(len(names)), np.diff(np.searchsorted(event, counts)))
-    now = total[event + 1] - begun[track]
-    lane = track << 4 | status & 0xF
-    kind = status >> 4
-    strikes = (kind == NOTE_ON) & (velocity > 0)
+    event, status, pitch, velocity = notes
+    track = np.repeat(np.arange(len(tracks)), np.diff(np.searchsorted(event, counts)))
+    strikes = (status >> 4 == NOTE_ON) & (velocity > 0)
     struck = np.flatnonzero(strikes)
     if len(struck) > MAX_NOTES:
         raise too_many(f"{MAX_NOTES} notes")
     if not len(struck):
-        return []
-    end = _ends(lane << 8 | value, strikes, (kind != PROGRAM) & ~strikes)[struck]
-    until = np.where(end < 0, ends[track[struck]], now[end])
-    changes = np.flatnonzero(kind == PROGRAM)
-    part = lane[struck] << 7 | _programs(changes, value[changes], lane, struck)
+        return
+    end = _ends(track, status, pitch, strikes)[struck]
+    now = total[event + 1] - begun[track]
+    silence = np.diff(begun) + [track.rest for track in tracks]  # the last tick of each track
+    until = np.where(end < 0, silence[track[struck]], now[end])
+    lane = (track[struck] << 4) + (status[struck] & 0xF)
+    part = lane << 7 | _programs(programs, counts, lane, event[struck])
     order = np.argsort(part, kind="stable")
-    part, end, struck = part[order], end[order], struck[order]
-    table = np.empty((len(part), 3), np.int64)
-    table[:, START], table[:, END], table[:, PITCH] = now[struck], until[order], np.minimum(value[struck], 127)
-    edges = [0, *(np.flatnonzero(part[1:] != part[:-1]) + 1).tolist(), len(part)]
-    if len(edges) > MAX_TRACKS + 1:
+    part, end, until, struck = part[order], end[order], until[order], struck[order]
+    table = np.stack([now[struck], until, np.minimum(pitch[struck], 127)], 1)
+    edges = np.flatnonzero(np.append(True, part[1:] != part[:-1]))
+    if len(edges) > MAX_TRACKS:
         raise too_many(f"{MAX_TRACKS} tracks")
-    return [
-        Part(
-            names[one >> 11],
-            one & 0x7F,
-            one >> 7 & 0xF == DRUM_CHANNEL,
-            table[a:b],
-            int(np.count_nonzero(end[a:b] < 0)),
-        )
-        for one, a, b in zip(part[edges[:-1]].tolist(), edges, edges[1:])
-    ]
+    never_ended, last = np.add.reduceat(end < 0, edges, dtype=np.int64), np.maximum.reduceat(until, edges)
+    columns = part[edges], edges, np.append(edges[1:], len(part)), never_ended, last
+    for one, a, b, held, length in zip(*(column.tolist() for column in columns)):
+        own = tracks[one >> 11]
+        own.parts.append(Part(own.name, one & 0x7F, one >> 7 & 0xF == DRUM_CHANNEL, table[a:b], held))
+        own.length = max(own.length, length)
 
 
-def _ends(key: Integers, strikes: Bits, leaves: Bits) -> Integers:
+def _ends(track: Integers, status: Octets, pitch: Octets, strikes: Bits) -> Integers:
     """Which event ends the note of each event, -1 for none: the first of a key ends first, an end too many is none.
 
-    key: of all events; strikes, leaves: which of them begin a note, and which may end one
+    Of all events that begin or end notes, in order; strikes: which of them begin one.
     """
-    ends = np.full(len(key), -1)
-    begin, end = (np.sort(key[some] << PLACE | some) for some in map(np.flatnonzero, (strikes, leaves)))
-    if len(begin) == len(end) and (begin ^ end <= PLACES).all() and (begin < end).all():
-        ends[begin & PLACES] = end & PLACES
-        return ends
-    notes = np.flatnonzero(strikes | leaves)  # some end is missing, or too many
-    notes = notes[np.argsort(key[notes], kind="stable")]
-    before, sounding = -1, deque[int]()
-    for event, where, struck in zip(notes.data, key[notes].data, strikes[notes].data):
-        if where != before:
-            before, sounding = where, deque()
-        if struck:
-            sounding.append(event)
-        elif sounding:
-            ends[sounding.popleft()] = event
+    key = (status & 0xF).astype(np.uint16) << 8 | pitch
+    order = np.argsort(key, kind="stable")  # by key, then by track, then in time
+    what = (track << 16 | key)[order] << 1 | ~strikes[order]
+    ends = np.full(len(what), -1)
+    leaves, change = what & 1, what[1:] ^ what[:-1]  # 1 between the beginning and the end of a key, or the reverse
+    pairs = np.flatnonzero((change == 1) & (leaves[:-1] == 0))
+    ends[order[pairs]] = order[pairs + 1]
+    odd = np.flatnonzero(np.append(leaves[:1], (change == 0) | ((change > 1) & (leaves[1:] == 1))))
+    if len(odd):  # not a beginning and an end in turn
+        group = np.append(0, np.cumsum(change > 1))
+        some = np.flatnonzero(np.bincount(group[odd], minlength=len(what))[group])
+        _match(what[some], order[some], ends)
     return ends
 
 
-def _programs(changes: Integers, programs: Octets, lane: Integers, struck: Integers) -> Integers:
-    """The program of each event in `struck`: that of the last change before it in its lane, else 0."""
-    order = np.argsort(lane[changes], kind="stable")
-    known = np.append(-1, (lane[changes] << PLACE | changes)[order])
-    last = np.searchsorted(known, lane[struck] << PLACE | struck) - 1
-    return np.where(known[last] >> PLACE == lane[struck], np.append(0, programs[order] & 0x7F)[last], 0)
+def _match(what: Integers, event: Integers, ends: Integers) -> None:
+    """Set the ends of notes, one after another; what: the key of an event, times 2, plus 1 where it is an end."""
+    ends[event] = -1
+    before, sounding = -1, deque[int]()
+    for one, number in zip(what.data, event.data):
+        if one >> 1 != before:
+            before, sounding = one >> 1, deque()
+        if not one & 1:
+            sounding.append(number)
+        elif sounding:
+            ends[sounding.popleft()] = number
+
+
+def _programs(changes: Played, counts: Integers, lane: Integers, struck: Integers) -> Integers:
+    """The program at each event in `struck`: that of the last change before it in its lane, else 0."""
+    event, status, program, _ = changes
+    lanes = np.searchsorted(counts, event, "right") - 1 << 4 | status & 0xF
+    order = np.argsort(lanes, kind="stable")
+    known = np.append(-1, (lanes << PLACE | event)[order])
+    last = np.searchsorted(known, lane << PLACE | struck) - 1
+    return np.where(known[last] >> PLACE == lane, np.append(0, program[order] & 0x7F)[last], 0)
 
 
 def _playable_metre(numerator: int, power: int) -> tuple[int, int]:

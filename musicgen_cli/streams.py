@@ -85,8 +85,10 @@ def read_bytes(path: Path, made_by: str = "", limit: int = -1) -> bytes:
     """All that is at `path`; refused where that is more than `limit` bytes, unread."""
     try:
         with open_input(path, made_by, limit) as file:
-            data = file.read(limit + 1 if limit >= 0 else -1)
-            if 0 <= limit < len(data):
+            size = file.seek(0, os.SEEK_END)  # 0 where there is none, as of devices
+            file.seek(0)
+            data = b"" if 0 <= limit < size else file.read(size or (limit + 1 if limit >= 0 else -1))
+            if 0 <= limit < max(size, len(data)):
                 raise MusicgenError(f"{name_of(path)}: larger than {limit >> 20} MiB")
             return data
     except OSError as error:

@@ -4,7 +4,7 @@ The plain form has no lengths and no rests: a note is `C#4`, a chord the normal 
 """
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,8 +21,9 @@ CLASSES = {str(pitch_class): pitch_class for pitch_class in range(12)}
 OCTAVE = 60  # a pitch class is played from C4 up
 WORD = re.compile("([^:]+)(?::([1-9][0-9]{0,5}))?")  # a chord and, after a colon, its steps
 MAX_BYTES = 1 << 25  # of a song's words
-KNOWN = 1 << 14  # chords whose spelling is kept in mind
+KNOWN = 1 << 15  # words whose spelling is kept in mind
 HALF = KEYS // 2  # of the keys, as bits of an integer that NumPy can hold
+BITS = np.array([[1 << key, 0] for key in range(HALF)] + [[0, 1 << key] for key in range(HALF)])
 
 
 def encode(score: Score, plain: bool = False) -> NDArray[np.str_]:
@@ -32,8 +33,7 @@ def encode(score: Score, plain: bool = False) -> NDArray[np.str_]:
     lengths add up to the score's. The plain form has a word for each step on which something is struck.
     """
     onset, first, end = _chords(score)
-    key = score.notes[:, PITCH, None] - LOWEST
-    keys = np.bitwise_or.reduceat(np.where(key // HALF == [0, 1], 1 << key % HALF, 0), first)
+    keys = np.bitwise_or.reduceat(BITS.take(score.notes[:, PITCH] - LOWEST, 0), first)
     until = np.append(onset, score.length)
 
     rows = np.zeros((2 * len(onset) + 1, 3), np.int64)  # rest, chord, rest, ...: lower keys, upper keys, steps
@@ -43,12 +43,16 @@ def encode(score: Score, plain: bool = False) -> NDArray[np.str_]:
     if plain:
         rows = rows[1::2]
         rows[:, 2] = 0
-    rows = rows[rows.any(1)]
-    spelt = [_spell(low | high << HALF, steps) for low, high, steps in rows.tolist()]
-    size = 4 * max(map(len, spelt), default=0) * len(spelt)  # NumPy gives each word the room of the longest
+    else:
+        rows = rows[rows[:, 2] > 0]
+    if len(SPELT) > KNOWN:
+        SPELT.clear()
+    spelt = [SPELT[row] for row in np.ascontiguousarray(rows).view("V24")[:, 0].tolist()]
+    longest = max(map(len, spelt), default=0)
+    size = 4 * longest * len(spelt)  # NumPy gives each word the room of the longest
     if size > MAX_BYTES:
         raise MusicgenError(f"takes {size >> 20} MiB as words, for each has the room of its longest chord; take rolls")
-    return np.array(spelt, np.str_)
+    return np.array(spelt, f"U{max(longest, 1)}")
 
 
 def changed(score: Score) -> int:
@@ -136,26 +140,33 @@ def normal_order(pitch_classes: int) -> tuple[int, ...]:
 
 def _chords(score: Score) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.int64]]:
     """Of each chord the onset, the first note, and the end: of its longest note, or the next onset, each (N,)."""
-    onset, first = np.unique(score.notes[:, START], return_index=True)
+    start = score.notes[:, START]
+    first = np.flatnonzero(np.append(True, start[1:] != start[:-1])[: len(start)])
+    onset = start[first]
     longest = np.maximum.reduceat(score.notes[:, END], first)
     return onset, first, np.minimum(longest, np.append(onset[1:], score.length)[: len(onset)])
 
 
-@lru_cache(KNOWN)
-def _spell(keys: int, steps: int) -> str:
-    """The word for keys, 88 bits, that last so many steps; 0 for the plain form."""
-    if steps:
-        return f"{_chord(keys)}:{steps}"
-    return _chord(keys) if keys.bit_count() == 1 else _classes(_pitches(keys))
+class _Spelt(dict[bytes, str]):
+    """The words that were met, by what they are made of: three int64, lower keys, upper keys and steps, 0 if plain."""
+
+    def __missing__(self, row: bytes) -> str:
+        low, high, steps = memoryview(row).cast("q")
+        pitches = _pitches(low | high << HALF)
+        word = _names(pitches) if steps or len(pitches) == 1 else _classes(pitches)
+        self[row] = word = f"{word}:{steps}" if steps else word
+        return word
 
 
-@lru_cache(KNOWN)
-def _chord(keys: int) -> str:
-    return _names(_pitches(keys))
+SPELT = _Spelt()
 
 
 def _pitches(keys: int) -> list[int]:
-    return [LOWEST + key for key in range(keys.bit_length()) if keys >> key & 1]
+    pitches = []
+    while keys:
+        pitches.append(LOWEST - 1 + (keys & -keys).bit_length())
+        keys &= keys - 1
+    return pitches
 
 
 def _names(pitches: list[int]) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from musicgen_cli import events, midi, roll
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import Score, quantise
-from musicgen_cli.smf import Part
+from musicgen_cli.smf import File, Part, parse_all
 from tests.midi_bytes import file, meta, metre, name, note, off, on, program, raw, tempo, track
 from tests.plain_smf import plain
 from tests.strategies import GRIDS, pitches, played, rolls
@@ -370,7 +370,10 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 def seen(data: bytes) -> object:
-    said = midi.parse(data)
+    return told(midi.parse(data))
+
+
+def told(said: File) -> object:
     parts = [
         (part.name, part.program, part.drums, Score(part.notes, 1).notes.tolist(), part.never_ended)
         for part in said.parts
@@ -380,19 +383,49 @@ def seen(data: bytes) -> object:
 
 @given(damaged() | st.lists(noise.map(raw), max_size=3).map(lambda tracks: file(track(*note(60)), *tracks)))
 def test_any_file_is_read_as_the_plain_reader_reads_it(data):
-    parts, *_, damage = told = plain(data)
+    parts, *_, damage = plainly = plain(data)
     if damage and not parts:
         with pytest.raises(MusicgenError, match=re.escape(damage)):
             midi.parse(data)
     else:
-        assert seen(data) == told
+        assert seen(data) == plainly
 
 
-@given(files(), st.integers(1, 5))
-def test_it_does_not_matter_how_many_events_are_looked_at_at_once(data, batch):
+@given(files(), st.integers(1, 5), st.integers(1, 9))
+def test_it_does_not_matter_how_many_events_are_looked_at_at_once(data, batch, leap):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(events, "BATCH", batch)
+        patch.setattr(events, "LEAP", leap)
         assert seen(data) == plain(data)
+
+
+def result(data: bytes) -> object:
+    try:
+        return seen(data)
+    except MusicgenError as error:
+        return str(error)
+
+
+def results(files: list[bytes]) -> list[object]:
+    return [str(said) if isinstance(said, MusicgenError) else told(said) for said in parse_all(files)]
+
+
+@given(st.lists(damaged() | st.sampled_from([b"", b"noise", file(), file(track(*note(60)))[:-4]]), max_size=6))
+def test_many_files_are_read_as_each_of_them_alone(files):
+    assert results(files) == [result(data) for data in files]
+
+
+@pytest.mark.parametrize(
+    ("limit", "most"),
+    [("smf.MAX_NOTES", 5), ("smf.MAX_TRACKS", 2), ("events.MAX_PLAYED", 10), ("events.MAX_METAS", 5)],
+)
+def test_what_is_too_much_is_too_much_for_one_file(monkeypatch, limit, most):
+    few = file(track((0, name("a")), *note(60), *note(62)), track((0, name("b")), *note(64)))
+    many = file(*[track((0, name("c")), *note(60), *note(62))] * 3)
+    monkeypatch.setattr(f"musicgen_cli.{limit}", most)
+    one, other, last = results([few, many, few])
+    assert one == last == seen(few)
+    assert str(other).startswith("more than ")
 
 
 # --- refused by name ---

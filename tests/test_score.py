@@ -1,3 +1,4 @@
+import re
 import tracemalloc
 
 import numpy as np
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.score import MAX_STEPS, Score, on_keyboard, quantise
+from musicgen_cli.score import MAX_STEPS, Score, on_keyboard, quantise, quantise_all
 from tests.strategies import GRIDS, metres, quantised, scores, tempos
 
 
@@ -33,6 +34,16 @@ def plainly_quantised(score: Score, steps_per_quarter: int) -> tuple[list[tuple[
 def test_quantise_is_what_a_plain_loop_over_notes_does(score, grid):
     notes, length = plainly_quantised(score, grid)
     assert quantise(score, grid) == Score(notes, grid, length, score.tempo, score.time_signature)
+
+
+@given(st.lists(scores(), max_size=5), st.sampled_from(GRIDS), st.sampled_from([10, MAX_STEPS]))
+def test_scores_are_quantised_together_as_each_of_them_alone(some, grid, most):
+    for score, together in zip(some, quantise_all(some, grid, most), strict=True):
+        if isinstance(together, MusicgenError):
+            with pytest.raises(MusicgenError, match=re.escape(str(together))):
+                quantise(score, grid, most)
+        else:
+            assert together == quantise(score, grid, most)
 
 
 @given(quantised())

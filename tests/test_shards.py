@@ -26,17 +26,18 @@ DEADLY = """
 import os
 from pathlib import Path
 from musicgen_cli import smf
-parse = getattr(smf.parse, "parse", smf.parse)  # this may be run twice
-def deadly(data):
+parse_all = getattr(smf.parse_all, "parse_all", smf.parse_all)  # this may be run twice
+def deadly(files):
+    data = b"".join(files)
     for word in (b"Tune 5", b"Tune 7"):
         if word in data and Path(word.decode()).exists():
             Path(word.decode()).unlink()
             os.kill(os.getpid(), 9)
         if word in data and Path(f"always {word.decode()}").exists():
             os.kill(os.getpid(), 9)
-    return parse(data)
-deadly.parse = parse
-smf.parse = deadly
+    return parse_all(files)
+deadly.parse_all = parse_all
+smf.parse_all = deadly
 """
 
 

@@ -12,8 +12,6 @@ import typer
 from musicgen_cli.commands.options import Output, Quiet, check_report
 from musicgen_cli.streams import PIPE
 
-OFF = "notes off the 88 keys left out"
-
 
 def encode(
     files: Annotated[
@@ -88,14 +86,15 @@ def encode(
       find . -name '*.mid' -print0 | musicgen encode --files-from - -o rolls.npy
       musicgen encode lakh --packed --shard 3/16 --report shards/3.jsonl -o shards/3.npy
     """
-    from musicgen_cli import midi, representations, roll, words
+    from musicgen_cli import midi, roll, words
     from musicgen_cli.commands import workers
-    from musicgen_cli.commands.inputs import listed, midi_files, read_song, song_name
+    from musicgen_cli.commands.inputs import in_batches, listed, midi_files, quantised_songs, song_name
     from musicgen_cli.commands.watch import progress
     from musicgen_cli.corpus import Song, Writer
-    from musicgen_cli.errors import MusicgenError
-    from musicgen_cli.score import MAX_STEPS, on_keyboard, quantise
-    from musicgen_cli.streams import check_target, counted, name_of, naming, refuse_suffix, say, write_bytes
+    from musicgen_cli.errors import MusicgenError, or_raise
+    from musicgen_cli.representations import FORMS
+    from musicgen_cli.score import MAX_STEPS
+    from musicgen_cli.streams import check_target, counted, name_of, refuse_suffix, say, write_bytes
     from musicgen_cli.streams import output as open_output
 
     if packed and bits == 1:
@@ -126,7 +125,6 @@ def encode(
 
     form = "plain words" if plain else "words" if as_ == "words" else "sounding keys" if bits == 1 else "rolls"
     grid = steps_per_quarter or (2 if plain else 4)
-    most = max_steps or MAX_STEPS
     for target in [output, *([report] if report else [])]:
         check_target(target, *paths, *([files_from] if files_from else []))
     refuse_suffix(output, ".pt", *midi.SUFFIXES)
@@ -151,7 +149,16 @@ def encode(
         if report:
             write_bytes(report, b"".join(lines))
 
-    read = partial(read_song, limit=max_mib << 20, drums=drums, tracks=track or (), programs=program or ())
+    read = partial(
+        quantised_songs,
+        form=form,
+        steps_per_quarter=grid,
+        max_steps=max_steps or MAX_STEPS,
+        limit=max_mib << 20,
+        drums=drums,
+        tracks=track or (),
+        programs=program or (),
+    )
     with open_output(output) as file, contextlib.ExitStack() as stack:
         writer = Writer(file, grid)
         found = list(midi_files(paths, note))
@@ -162,15 +169,11 @@ def encode(
             raise MusicgenError(f"part {shard} of {counted(len(found), 'file')} is empty: make fewer parts")
         piped = any(path == PIPE or path.is_fifo() for path in chosen)  # open in this process alone
         others = stack.enter_context(workers.dask(dask)) if dask else workers.processes(jobs)
-        for path, result in workers.results(read, progress(chosen, "encode", quiet), None if piped else others):
+        batches = in_batches(progress(chosen, "encode", quiet))
+        for path, heard in workers.results(read, batches, None if piped else others):
             try:
-                score, dropped, damage, digest = result()
-                with naming(path):
-                    dropped[OFF] = int((~on_keyboard(score)).sum())
-                    if dropped[OFF] == len(score.notes):
-                        reasons = ", ".join(f"{n} {what}" for what, n in (+dropped).items())
-                        raise MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))
-                    music = representations.encode(score, form, grid, most)
+                score, dropped, damage, digest = or_raise(heard)
+                music = FORMS[form].encode(score)
             except MusicgenError as error:
                 note("skipped", path, str(error).removeprefix(f"{name_of(path)}: "))
                 continue
@@ -181,7 +184,7 @@ def encode(
                 record("encoded", path, **facts)
             befell += dropped
             if form == "words":
-                changed += words.changed(quantise(score, grid, most))
+                changed += words.changed(score)
             writer.add(Song(song_name(path), score.tempo, score.time_signature), roll.pack(music) if packed else music)
         if not writer.songs:
             write_report()

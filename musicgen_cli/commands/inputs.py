@@ -7,19 +7,22 @@ import re
 import resource
 import stat
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from musicgen_cli import corpus as corpora
 from musicgen_cli import midi, representations, smf, vocabulary
-from musicgen_cli.errors import MusicgenError
-from musicgen_cli.score import Score
+from musicgen_cli.errors import MusicgenError, or_raise
+from musicgen_cli.score import Score, on_keyboard
 from musicgen_cli.streams import PIPE, name_of, naming, open_input, read_bytes, say
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
 
+BATCH = 1 << 16  # bytes of small MIDI files that are read at once: what they become fits into a cache
+LEAST = 1 << 9  # bytes that a file counts for
+OFF = "notes off the 88 keys left out"
 MAX_CHECKPOINT = 4 << 30  # bytes that are read from a pipe
 OPTIONS = {
     "rolls": "--as rolls ",
@@ -27,6 +30,15 @@ OPTIONS = {
     "words": "--as words ",
     "plain words": "--as words --plain ",
 }
+
+
+class Heard(NamedTuple):
+    """The score of a MIDI file, what befell how many notes, its damage, and its SHA-256."""
+
+    score: Score
+    befell: Counter[str]
+    damage: str
+    digest: str
 
 
 def midi_files(paths: list[Path], note: Callable[[str, Path, str], None]) -> Iterator[Path]:
@@ -68,15 +80,71 @@ def _cause(error: OSError) -> tuple[Path, str]:
     return Path(error.filename), error.strerror or str(error)
 
 
-def read_song(
-    path: Path, *, limit: int, drums: bool, tracks: Collection[str], programs: Collection[int]
-) -> tuple[Score, Counter[str], str, str]:
-    """The score of a MIDI file of at most `limit` bytes, what befell how many notes, its damage, and its SHA-256."""
-    data = read_bytes(path, limit=limit)
-    with naming(path):
-        file = smf.parse(data)
-        score, befell = midi.merge(file, drums=drums, tracks=tracks, programs=programs)
-    return score, befell, file.damage, hashlib.sha256(data).hexdigest()
+def in_batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    """The paths in order, in lists of files of BATCH bytes together; a larger one, or no regular file, is alone."""
+    batch, room = list[Path](), 0
+    for path in paths:
+        size = _size(path)
+        if batch and size > room:
+            yield batch
+            batch = []
+        room = (room if batch else BATCH) - size
+        batch.append(path)
+    if batch:
+        yield batch
+
+
+def _size(path: Path) -> int:
+    """How much a file counts for: its bytes, some if it is empty or missing, and BATCH if it is no regular file."""
+    try:
+        facts = None if path == PIPE else path.stat()
+    except OSError:
+        return LEAST  # whoever reads it will say so
+    return max(facts.st_size, LEAST) if facts and stat.S_ISREG(facts.st_mode) else BATCH
+
+
+def read_songs(
+    paths: Sequence[Path], *, limit: int, drums: bool, tracks: Collection[str], programs: Collection[int]
+) -> list[Heard | MusicgenError]:
+    """What is heard in MIDI files of at most `limit` bytes each, or what is wrong with them, by name."""
+    given = [_read(path, limit) for path in paths]
+    parsed = iter(smf.parse_all([data for data in given if isinstance(data, bytes)]))
+    results = list[Heard | MusicgenError]()
+    for path, data in zip(paths, given):
+        try:
+            data = or_raise(data)
+            with naming(path):
+                file = or_raise(next(parsed))
+                score, befell = midi.merge(file, drums=drums, tracks=tracks, programs=programs)
+            results.append(Heard(score, befell, file.damage, hashlib.sha256(data).hexdigest()))
+        except MusicgenError as error:
+            results.append(error)
+    return results
+
+
+def quantised_songs(
+    paths: Sequence[Path], *, form: str, steps_per_quarter: int, max_steps: int, **options: Any
+) -> list[Heard | MusicgenError]:
+    """The same by `read_songs`, quantised so that it can be written in this form; a song without notes is an error."""
+    heard = read_songs(paths, **options)
+    scores = [one.score for one in heard if isinstance(one, Heard)]
+    quantised = iter(representations.quantise_for(form, scores, steps_per_quarter, max_steps))
+    for i, one in enumerate(heard):
+        if isinstance(one, Heard):
+            score = next(quantised)
+            one.befell[OFF] = int((~on_keyboard(one.score)).sum())
+            if one.befell[OFF] == len(one.score.notes):
+                reasons = ", ".join(f"{n} {what}" for what, n in (+one.befell).items())
+                score = MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))
+            heard[i] = score if isinstance(score, MusicgenError) else one._replace(score=score)
+    return heard
+
+
+def _read(path: Path, limit: int) -> bytes | MusicgenError:
+    try:
+        return read_bytes(path, limit=limit)
+    except MusicgenError as error:
+        return error
 
 
 def listed(path: Path) -> list[Path]:

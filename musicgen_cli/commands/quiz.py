@@ -129,7 +129,8 @@ def _grid(songs: "list[Piece]") -> int:
 def _songs(path: Path) -> list["Piece"]:
     """All songs of a corpus, or of the MIDI files in a folder; files that cannot be read are skipped and named."""
     from musicgen_cli import smf
-    from musicgen_cli.commands.inputs import load_corpus, midi_files, read_song
+    from musicgen_cli.commands.inputs import load_corpus, midi_files, read_songs
+    from musicgen_cli.errors import or_raise
     from musicgen_cli.quiz import Piece
     from musicgen_cli.streams import say
 
@@ -139,7 +140,8 @@ def _songs(path: Path) -> list["Piece"]:
     songs = []
     for file in midi_files([path], lambda verdict, file, cause: say(f"{verdict} {file}: {cause}")):
         try:
-            score, _, damage, _ = read_song(file, limit=smf.MAX_BYTES, drums=False, tracks=(), programs=())
+            (heard,) = read_songs([file], limit=smf.MAX_BYTES, drums=False, tracks=(), programs=())
+            score, _, damage, _ = or_raise(heard)
         except MusicgenError as error:
             say(f"skipped {error}")
             continue

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from multiprocessing import forkserver
 from typing import TypeVar
@@ -19,7 +18,8 @@ from musicgen_cli.errors import MusicgenError
 
 T = TypeVar("T")
 R = TypeVar("R")
-AHEAD = 4  # items for each process that are worked on before their turn
+Work = Callable[[list[T]], list[R | MusicgenError]]
+AHEAD = 4  # batches for each process that are worked on before their turn
 PATIENCE = 10  # seconds in which a scheduler has to answer
 
 
@@ -32,44 +32,46 @@ class Crew:
     died: type[Exception] = BrokenExecutor
 
 
-def results(work: Callable[[T], R], items: Iterable[T], crew: Crew | None) -> Iterator[tuple[T, Callable[[], R]]]:
-    """Each item, in order, with what gives the result of its work, or raises its error; without a crew it is done here.
+def results(work: Work[T, R], batches: Iterable[list[T]], crew: Crew | None) -> Iterator[tuple[T, R | MusicgenError]]:
+    """Each item of the batches, in order, and its result or what was wrong with it; without a crew all is done here.
 
-    What a dead process leaves undone is done again, each item in a process of its own: whose dies too is at fault.
+    What a dead process leaves undone is done again, each batch in a process of its own, then each half of a batch, and
+    so on: an item whose process dies is at fault.
     """
     if crew is None:
-        for item in items:
-            yield item, partial(work, item)
+        for batch in batches:
+            yield from zip(batch, work(batch))
         return
-    left, ahead = iter(items), deque[tuple[T, "Future[R]"]]()
+    left, ahead = iter(batches), deque[tuple[list[T], "Future[list[R | MusicgenError]]"]]()
     pool = crew.start(crew.jobs)
     try:
         while True:
-            for item in islice(left, AHEAD * crew.jobs - len(ahead)):
+            for batch in islice(left, AHEAD * crew.jobs - len(ahead)):
                 try:
-                    future = pool.submit(work, item)
+                    future = pool.submit(work, batch)
                 except BrokenExecutor:
                     pool.shutdown()
                     pool = crew.start(crew.jobs)
-                    future = pool.submit(work, item)
-                ahead.append((item, future))
+                    future = pool.submit(work, batch)
+                ahead.append((batch, future))
             if not ahead:
                 return
-            item, future = ahead.popleft()
+            batch, future = ahead.popleft()
             died = isinstance(future.exception(), crew.died)
-            yield item, partial(_alone, work, item, crew) if died else future.result
+            yield from zip(batch, _alone(work, batch, crew) if died else future.result())
     finally:
         for _, future in ahead:
             future.cancel()
         pool.shutdown(wait=not ahead)
 
 
-def _alone(work: Callable[[T], R], item: T, crew: Crew) -> R:
-    with crew.start(1) as pool:
-        try:
-            return pool.submit(work, item).result()
-        except crew.died:
-            raise MusicgenError(f"{item}: the process that read it died; report it as a bug, with the file") from None
+def _alone(work: Work[T, R], batch: list[T], crew: Crew) -> list[R | MusicgenError]:
+    with crew.start(1) as pool, contextlib.suppress(crew.died):
+        return pool.submit(work, batch).result()
+    if len(batch) == 1:
+        return [MusicgenError(f"{batch[0]}: the process that read it died; report it as a bug, with the file")]
+    half = len(batch) // 2
+    return _alone(work, batch[:half], crew) + _alone(work, batch[half:], crew)
 
 
 @contextlib.contextmanager
