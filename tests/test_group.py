@@ -12,7 +12,6 @@ import traceback
 import numpy as np
 import pytest
 import torch
-import torch._dynamo
 import torch.distributed
 import torch.nn.parallel
 
