@@ -2,46 +2,65 @@
 
 Nearly all tests that run the command run this one (see tunes.py): they would else spend most of their time on imports.
 `python forks.py` serves, until its stdin ends, and prints a folder in which there is a `musicgen`: the same arguments,
-folder, environment, stdin, stdout, stderr and exit code, signals passed on. But Python itself has started before: what
-the environment, closed files, other open files or limits change in that is for tests with a process of their own.
+folder, environment, stdin, stdout, stderr and exit code, signals passed on (see asks.py). It imports nothing until it
+is first asked. But Python itself has started before: what the environment, closed files, other open files or limits
+change in that is for tests with a process of their own.
 """
 
 import contextlib
+import functools
+import gc
 import marshal
 import os
-import signal
+import select
+import shutil
 import socket
 import sys
+import tempfile
+import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 SCRIPT = '#!/bin/sh\nexec {} -I -S {} {} "$@"\n'
 LATE = ("torch._dynamo", "numpy.ma", "rich.progress", "rich.table", "typer._adapters", "soundfile")
-KILLED = 128 + signal.SIGKILL
-
-
-def call(path: str, arguments: list[str]) -> int:
-    """Have a command line run by the server at this socket, with this process's files, folder and environment."""
-    with socket.socket(socket.AF_UNIX) as server:
-        server.connect(path)
-        request = marshal.dumps((arguments, os.getcwd(), dict(os.environ)))
-        socket.send_fds(server, [len(request).to_bytes(4)], [0, 1, 2])
-        server.sendall(request)
-        pid = int.from_bytes(server.recv(4))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, _: os.kill(pid, number))
-        code = server.recv(1)
-        server.recv(1)  # until it is gone
-        return code[0] if code else KILLED
 
 
 def serve() -> None:
-    import gc
+    folder = tempfile.mkdtemp()  # not one that goes with a process: each child would take it away
+    with socket.socket(socket.AF_UNIX) as door:
+        path = Path(folder, "socket")
+        door.bind(str(path))
+        door.listen(16)
+        command = path.with_name("musicgen")
+        command.write_text(SCRIPT.format(sys.executable, Path(__file__).with_name("asks.py").resolve(), path))
+        command.chmod(0o755)
+        print(folder, flush=True)
+        if asked(door):
+            prepare()
+            weakref.finalize._registry.clear()  # torch would take itself to pieces at the end of each command
+            gc.freeze()
+        while asked(door):
+            client, _ = door.accept()
+            if os.fork() == 0:
+                door.close()
+                become(client)
+            client.close()
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+    shutil.rmtree(folder)
+
+
+def asked(door: socket.socket) -> bool:
+    """Wait until somebody asks, or nobody will any more."""
+    return door in select.select([door, sys.stdin], [], [])[0]
+
+
+@functools.cache
+def prepare() -> None:
+    """Do once what each command would do anew."""
     import pkgutil
-    import select
-    import shutil
-    import tempfile
     from importlib import import_module
-    from pathlib import Path
 
     import musicgen_cli
 
@@ -52,28 +71,13 @@ def serve() -> None:
         with contextlib.suppress(ImportError):
             import_module(name)
     import torch
+    import typer
+
+    from musicgen_cli.cli import app
 
     torch.set_num_threads(1)
-    gc.freeze()
-    folder = tempfile.mkdtemp()  # not one that goes with a process: each child would take it away
-    with socket.socket(socket.AF_UNIX) as door:
-        path = Path(folder, "socket")
-        door.bind(str(path))
-        door.listen(16)
-        command = path.with_name("musicgen")
-        command.write_text(SCRIPT.format(sys.executable, os.path.abspath(__file__), path))
-        command.chmod(0o755)
-        print(folder, flush=True)
-        while door in select.select([door, sys.stdin], [], [])[0]:
-            client, _ = door.accept()
-            if os.fork() == 0:
-                door.close()
-                become(client)
-            client.close()
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
-    shutil.rmtree(folder)
+    typer.main.get_command = functools.cache(typer.main.get_command)
+    typer.main.get_command(app)
 
 
 def become(client: socket.socket) -> None:
@@ -117,7 +121,4 @@ def end(main: Callable[[], None]) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        serve()
-    else:
-        sys.exit(call(sys.argv[1], sys.argv[2:]))
+    serve()

@@ -138,7 +138,7 @@ def test_training_on_shards_is_training_on_them_joined_bit_for_bit(folder: Path,
 def test_several_corpora_named_are_trained_on_and_a_folder_is_scored(folder: Path) -> None:
     for part in "abc":
         talk(shell(f"musicgen encode {part} --packed -o {part}/{part}.npy -q", folder))
-    talk(shell(f"musicgen train a b/b.npy c --loss bce {TINY} --source 8 --target 8", folder))
+    talk(shell(f"musicgen train a b/b.npy c --loss cross-entropy {TINY} --source 8 --target 8", folder))
     scored = shell("musicgen eval model.pt a --json --split all -q --prime-steps 8 --length 8", folder)
     assert json.loads(scored.stdout)["songs"] == 3
     told = complaint(shell("musicgen train a b --loss bce --target 500", folder))

@@ -66,6 +66,7 @@ def test_a_step_that_is_read_as_another_is_as_likely():
     torch.testing.assert_close(answer.nats(steps), answer.nats(as_read(steps, before.expand(64, -1)).float()))
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from([(5, 1), (6, 2)]))
 def test_nats_are_those_of_the_choices_one_by_one(seed, shape):
     size, bits = shape
@@ -245,7 +246,7 @@ def test_the_likeliest_step_is_the_one_at_temperature_0():
 # -- given notes
 
 
-def some_notes(seed, length=24, rests=True):
+def some_notes(seed, length=16, rests=True):
     """A line of notes, some of them held, with rests and repetitions."""
     rng = np.random.default_rng(seed)
     line = np.zeros((length, 88, 2), bool)
@@ -280,7 +281,7 @@ def one_bit_model():
     return model
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_a_given_melody_comes_out_note_for_note_as_the_top_line(seed):
     line = some_notes(seed, rests=False)
@@ -290,7 +291,7 @@ def test_a_given_melody_comes_out_note_for_note_as_the_top_line(seed):
         assert (song & ~kept).any()
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.integers(0, 10_000), st.sampled_from([(1, Chord()), (2, Chord()), (2, BinaryCrossEntropy()), (2, Focal())]))
 def test_kept_notes_begin_and_end_when_they_did(seed, form):
     bits, loss = form

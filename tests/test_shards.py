@@ -52,19 +52,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("parts", [1, 3, 8, 10])
+@pytest.mark.parametrize("parts", [1, 3, 10])
 def test_the_parts_joined_are_the_whole(folder: Path, parts: int) -> None:
-    talk(shell("musicgen encode in --report whole.jsonl -o whole.npy", folder))
-    if parts > 8:
-        write_songs(folder / "in", 9)
-        parts = 10
-        talk(shell("musicgen encode in --report whole.jsonl -o whole.npy", folder))
+    write_songs(folder / "in", 9)  # ten files with the bad one
     (folder / "shards").mkdir()
     for number in range(1, parts + 1):
         some = f"musicgen encode in --packed --shard {number}/{parts} --report {number}.jsonl -o shards/{number}.npy"
         done = shell(some, folder)
-        assert done.returncode == 0 or (parts >= 8 and b"none of 1 file could be encoded" in done.stderr)
-    talk(shell("musicgen encode in --packed -o whole.npy && musicgen cat shards -o all.npy", folder))
+        assert done.returncode == 0 or (parts == 10 and b"none of 1 file could be encoded" in done.stderr)
+    talk(
+        shell("musicgen encode in --packed --report whole.jsonl -o whole.npy && musicgen cat shards -o all.npy", folder)
+    )
     assert (folder / "all.npy").read_bytes() == (folder / "whole.npy").read_bytes()
     told = [line for number in range(1, parts + 1) for line in lines(folder / f"{number}.jsonl")]
     assert told == lines(folder / "whole.jsonl")

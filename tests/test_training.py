@@ -1,4 +1,5 @@
 import inspect
+from functools import cache
 
 import numpy as np
 import pytest
@@ -62,6 +63,12 @@ def outcome(run, epochs):
     return rows, run.model.state_dict(), run.best_weights, run.optimizer.state_dict()
 
 
+@cache
+def of_one_never_stopped(**changes):
+    whole = a_training(**changes)
+    return outcome(whole, epochs_of(whole))
+
+
 def assert_same(one, other):
     assert one[0] == other[0]
     for mine, theirs in zip(one[1:3], other[1:3]):
@@ -72,29 +79,24 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize("stop_after", [1, 2, 4, 6, 9, 11])
 def test_a_training_resumed_equals_one_never_stopped(stop_after):
-    whole = a_training()
-    expected = outcome(whole, epochs_of(whole))
-
     first = a_training()
     begun = epochs_of(first, lambda: first.step >= stop_after)
     state = first.state()
     second = a_training()
     second.restore(state, {name: value.clone() for name, value in first.best_weights.items()})
     assert second.step == first.step == stop_after
-    assert_same(outcome(second, begun + epochs_of(second)), expected)
+    assert_same(outcome(second, begun + epochs_of(second)), of_one_never_stopped())
 
 
 @pytest.mark.parametrize("piece", ["weights", "optimizer", "step", "scores", "best"])
 def test_each_piece_of_the_state_is_needed_to_resume(piece):
-    whole = a_training(valid=False)
-    expected = outcome(whole, epochs_of(whole))
     first = a_training(valid=False)
     begun = epochs_of(first, lambda: first.step >= 8)
     without = {**a_training(valid=False).state(), "best": -1.0}
     second = a_training(valid=False)
     second.restore({**first.state(), piece: without[piece]}, dict(first.best_weights))
     with pytest.raises(AssertionError):
-        assert_same(outcome(second, begun + epochs_of(second)), expected)
+        assert_same(outcome(second, begun + epochs_of(second)), of_one_never_stopped(valid=False))
 
 
 def test_a_state_that_lacks_a_piece_is_refused():
@@ -170,7 +172,7 @@ def test_the_gradient_is_clipped():
 
 
 def test_the_learning_rate_rises_then_falls():
-    run = a_training(epochs=10, warmup=4, learning_rate=0.01)
+    run = a_training(epochs=6, warmup=4, learning_rate=0.01, teacher_forcing=1.0, valid=False)
     rates = []
     for _ in run.run(never):
         rates.append(run.optimizer.param_groups[0]["lr"])
@@ -178,7 +180,7 @@ def test_the_learning_rate_rises_then_falls():
     assert rates[0] < rates[top] == pytest.approx(0.01, rel=0.01)
     assert top <= 4
     assert rates[top:] == sorted(rates[top:], reverse=True)
-    assert rates[-1] < 1e-4
+    assert rates[-1] < 2e-4
 
 
 def test_bf16_learns_what_fp32_learns():
@@ -192,14 +194,14 @@ def test_bf16_learns_what_fp32_learns():
 
 @pytest.mark.parametrize("loss", ["bce", "focal"])
 def test_the_fitted_threshold_makes_music_as_dense_as_the_corpus(loss):
-    run = a_training(loss, epochs=8, learning_rate=5e-3)
+    run = a_training(loss, epochs=4, learning_rate=1e-2)
     epochs_of(run)
-    value = run.fit_threshold(songs=6, steps=64)
+    value = run.fit_threshold(songs=4, steps=48)
     run.model.load_state_dict(run.best_weights)
-    for limit, compare in ((value - 0.02, 1.0), (value + 0.02, -1.0)):
-        coins = [torch.Generator().manual_seed(i) for i in range(6)]
+    for limit, compare in ((value - 0.01, 1.0), (value + 0.01, -1.0)):
+        coins = [torch.Generator().manual_seed(i) for i in range(4)]
         draw = drawer(run.loss, coins, threshold=limit, temperature=TOSSED)
-        made = generate(run.model, torch.zeros(6, 0, 176), 64, 8, 8, draw)
+        made = generate(run.model, torch.zeros(4, 0, 176), 48, 8, 8, draw)
         assert compare * (made.float().mean().item() - run.density) > 0
 
 
@@ -212,10 +214,10 @@ def test_before_an_epoch_is_done_the_weights_kept_are_the_last():
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
-    one, same, other = a_training(), a_training(), a_training(seed=6)
-    assert_same(outcome(one, epochs_of(one)), outcome(same, epochs_of(same)))
+    same, other = a_training(), a_training(seed=6)
+    assert_same(outcome(same, epochs_of(same)), of_one_never_stopped())
     epochs_of(other)
-    assert not torch.equal(one.model.head.weight, other.model.head.weight)
+    assert not torch.equal(same.model.head.weight, other.model.head.weight)
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_rest():  # DESIGN 8.7
@@ -293,31 +295,30 @@ def test_ten_batches_in_a_row_that_are_not_finite_end_a_training(monkeypatch):
 MELODY = [note for note in TUNE if note[2] > 50]  # what can be played one key at a time
 
 
-def overfitted(model, loss, steps, *, forcing, prime, rates, outputs, ids=False, seed=0, **more):
+def overfitted(model, loss, steps, *, forcing, prime, rates, outputs, ids=False, epochs=60, **more):
     """A small model of this name, trained on one song until it knows it by heart."""
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     sizes = {"hidden": 64, "dense": 64, "layers": 1, "dropout": 0.0, "dense_dropout": 0.0}
     network = MODELS[model].network(len(rates), outputs, ids, **sizes, **more)
     written = len(steps.music) - prime
     heard = {"recalled": recalled(steps, [0], network.hearing)}
-    windows = inside(steps, [0], prime, written, 1, hearing=network.hearing, **heard)
+    windows = inside(steps, [0], prime, written, 8, hearing=network.hearing, **heard)
     run = Training(
-        network, loss, windows, None, rates, device=CPU, epochs=75, batch_size=4,
+        network, loss, windows, None, rates, device=CPU, epochs=epochs, batch_size=4,
         optimizer="adamw", learning_rate=2e-2, warmup=10, weight_decay=0.0, clip=1.0, teacher_forcing=forcing,
-        forcing_decay="constant", transpose=0, patience=0, seed=seed, precision="fp32",
+        forcing_decay="constant", transpose=0, patience=0, seed=0, precision="fp32",
     )  # fmt: skip
     epochs_of(run)
     made = generate(network, as_input(to_steps(steps[0][:prime]))[None], written, prime, written, drawer(loss))
     return made[0]
 
 
-@pytest.mark.parametrize("model", ["next", "seq2seq", "poly"])
-@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize(("model", "bits"), [("next", 1), ("next", 2), ("seq2seq", 2), ("poly", 2)])
 def test_a_short_tune_is_learned_and_played_back_chord_by_chord(model, bits):
     music = corpus.gather([(Song(), roll.encode(Score(np.array(TUNE), 4), bits))])
     more = {"chords": True, "memory": bits == 2, "tonality": True}
     settings = {"forcing": 1.0, "prime": 3, "rates": rates(music, [0]), "outputs": 88 * bits + 1}
-    made = overfitted(model, Chord(), music, **settings, **more)
+    made = overfitted(model, Chord(), music, epochs=45, **settings, **more)
     assert (unflat(made.numpy()) == music[0][3:]).all()
 
 
@@ -414,6 +415,7 @@ def test_a_threshold_is_fitted_to_bits_alone():
 def test_every_optimizer_learns_at_the_decay_that_train_has(optimizer):
     """RMSprop with decay added to the gradient, as torch would, draws the weights to nothing."""
     decay = inspect.signature(train).parameters["weight_decay"].default
-    run, _ = a_training_of_words(optimizer=optimizer, weight_decay=decay, epochs=30, furthest=0)
+    settings = {"learning_rate": 0.02, "weight_decay": decay, "teacher_forcing": 1.0, "furthest": 0}
+    run, _ = a_training_of_words(optimizer=optimizer, epochs=20, batch_size=9, **settings)
     losses = [epoch.train.loss for epoch in epochs_of(run)]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.6 * losses[0]

@@ -1,7 +1,6 @@
 """Tunes for the tests: rounds of three or four voices, no two alike; and the command to try on them."""
 
 import atexit
-import functools
 import os
 import subprocess
 import sys
@@ -34,6 +33,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
     "LC_ALL": "C.UTF-8",
     "OMP_NUM_THREADS": "1",
 }
+FORKS = "MUSICGEN_FORKS"  # names the folder of a server of forks.py
 
 
 def skip_without_bf16() -> None:
@@ -76,14 +76,18 @@ def write_songs(folder: Path, count: int, bars: int = BARS) -> list[Path]:
     return [write_song(folder / f"tune-{number:02}.mid", number, bars=bars) for number in range(1, count + 1)]
 
 
-@functools.cache
-def forked() -> dict[str, str]:
-    """The environment in which `musicgen` is that of forks.py, whose server starts with who first asks for it."""
+def serve_forks() -> None:
+    """Start a server of forks.py, for this process and for those that it will start."""
     line = [sys.executable, forks.__file__]
     server = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True)
     atexit.register(server.communicate)  # which ends it
     assert server.stdout
-    return ENVIRONMENT | {"PATH": f"{server.stdout.readline().strip()}{os.pathsep}{ENVIRONMENT['PATH']}"}
+    os.environ[FORKS] = server.stdout.readline().strip()
+
+
+def forked() -> dict[str, str]:
+    """The environment in which `musicgen` is that of forks.py."""
+    return ENVIRONMENT | {"PATH": f"{os.environ[FORKS]}{os.pathsep}{ENVIRONMENT['PATH']}"}
 
 
 def musicgen(

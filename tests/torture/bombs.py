@@ -116,6 +116,11 @@ BOMBS: dict[str, tuple[bytes, str]] = {
 }
 
 
+def allowed(data: bytes, said: str) -> float:
+    """For how many seconds this may keep us until this is said."""
+    return (0.05 if said.startswith("refused") else 0.5) + len(data) / 1e6
+
+
 def costs() -> Iterator[tuple[str, str, float, int]]:
     """Of each bomb the name and, from a process of its own, the verdict, seconds and bytes of memory."""
     verdict(file(TUNE))
@@ -124,7 +129,8 @@ def costs() -> Iterator[tuple[str, str, float, int]]:
         if not os.fork():
             before, (said, seconds) = peak(), timed(data)
             grown = peak() - before
-            seconds = min(seconds, *(timed(data)[1] for _ in range(2)))  # the machine may be busy
+            if seconds > allowed(data, said):  # the machine may have been busy
+                seconds = min(timed(data)[1] for _ in range(2))
             os.write(target, json.dumps([said, seconds, grown]).encode())
             os._exit(0)
         os.close(target)

@@ -11,16 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch._dynamo
 
-from musicgen_cli import checkpoint, evaluation, training  # noqa: F401  as above
 from musicgen_cli.cli import main
+from tests import forks
 
 
 class Child:
     """A running command."""
 
     def __init__(self, line: str, folder: Path, before: Callable[[], object] = lambda: None):
+        forks.prepare()
         self.said, stderr = os.pipe()
         self.pid = os.fork()
         if self.pid:

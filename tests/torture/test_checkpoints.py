@@ -71,7 +71,7 @@ def records(data):
 
 def zipped(parts, compression=zipfile.ZIP_STORED):
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", compression) as archive:
+    with zipfile.ZipFile(file, "w", compression, compresslevel=1) as archive:
         for name, data in parts:
             archive.writestr(name, data)
     return with_large_end(file.getvalue())

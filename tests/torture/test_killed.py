@@ -1,5 +1,6 @@
 """Trainings that are killed at any moment, interrupted, or started twice: only what was not yet saved is lost."""
 
+import itertools
 import resource
 import signal
 import time
@@ -14,7 +15,7 @@ from tests.torture.child import Child, run
 from tests.tunes import write_songs
 
 MODELS = {
-    "poly": "--hidden 12 --dense 8 --layers 1 --batch-size 8 --teacher-forcing 0.5 --epochs 10",
+    "poly": "--hidden 12 --dense 8 --layers 1 --batch-size 8 --teacher-forcing 0.5 --epochs 8",
     "next": "--loss chord --memory --hidden 16 --dense 8 --batch-size 2 --target 48 --transpose 2 --epochs 3",
 }
 COMMON = "--threads 1 -q --save-every 1"
@@ -27,12 +28,12 @@ def studio(tmp_path_factory):
     write_songs(folder / "songs", 12)
     assert run("musicgen encode songs -o rolls.npy", folder)[0] == 0
     for name in MODELS:
-        assert run(train(name, f"{name}.pt"), folder)[0] == 0
+        assert run(f"{train(name, f'{name}.pt')} --save-every 1000", folder)[0] == 0
     return folder
 
 
 def train(name, output):
-    return f"musicgen train rolls.npy --model {name} {MODELS[name]} --threads 1 -q --save-every 1 -o {output}"
+    return f"musicgen train rolls.npy --model {name} {MODELS[name]} {COMMON} -o {output}"
 
 
 def loaded(path):
@@ -50,26 +51,26 @@ def same(one, other):
     return learned(one) == learned(other)
 
 
-def go_on(name, folder, output, number, dice, most):
-    """Train, and send the signal at random moments once there is a checkpoint, `most` times; then train to the end.
+def go_on(name, folder, output, numbers):
+    """Train, and send these signals at random moments once there is a checkpoint; then train to the end.
 
     Returns what each signal gave, and the steps from which the training went on.
     """
-    path, ends, steps = folder / output, [], []
+    path, ends, steps, dice = folder / output, [], [], np.random.default_rng(1)
     while True:
         line = train(name, output)
         if path.exists():
             steps.append(loaded(path).resume["step"])  # whole, whenever it was that the last one ended
             line = f"musicgen train rolls.npy --resume {COMMON} -o {output}"
         child = Child(line, folder)
-        if len(ends) == most:
+        if len(ends) == len(numbers):
             code = child.wait()
             assert code == 0, child.lines()
             return ends, steps
         before = path.stat().st_mtime_ns if path.exists() else 0
         while not (path.exists() and path.stat().st_mtime_ns != before):  # until it has saved anew
             time.sleep(0.002)
-        ends.append((*child.end_after(float(dice.uniform(0, 0.05)), number), child.lines()))
+        ends.append((*child.end_after(float(dice.uniform(0, 0.05)), numbers[len(ends)]), child.lines()))
         if loaded(path).resume is None:  # it was done before
             path.unlink()
 
@@ -77,7 +78,7 @@ def go_on(name, folder, output, number, dice, most):
 @pytest.mark.parametrize("name", MODELS)
 def test_killed_trainings_end_as_if_they_had_not_been(name, studio):
     out = f"killed-{name}.pt"
-    ends, steps = go_on(name, studio, out, signal.SIGKILL, np.random.default_rng(1), times(10, 100))
+    ends, steps = go_on(name, studio, out, [signal.SIGKILL] * times(10, 100))
     assert {code for code, _, _ in ends} <= {-signal.SIGKILL, 0}
     assert len(set(steps)) > 3
     assert min(steps) > 0
@@ -86,11 +87,10 @@ def test_killed_trainings_end_as_if_they_had_not_been(name, studio):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize(("number", "told"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_interrupted_trainings_save_at_once_and_end_as_if_they_had_not_been(name, number, told, studio):
-    out = f"{told}-{name}.pt"
-    ends, steps = go_on(name, studio, out, number, np.random.default_rng(told), times(2, 20))
-    for code, took, lines in ends:
+def test_interrupted_trainings_save_at_once_and_end_as_if_they_had_not_been(name, studio):
+    out = f"interrupted-{name}.pt"
+    ends, steps = go_on(name, studio, out, [signal.SIGTERM, signal.SIGINT] * times(2, 20))
+    for (code, took, lines), told in zip(ends, itertools.cycle((143, 130))):
         assert code in (told, 0), lines
         assert took < (2 if LONG else 10)  # other tests run beside it
         assert "Traceback" not in " ".join(lines)
@@ -99,7 +99,7 @@ def test_interrupted_trainings_save_at_once_and_end_as_if_they_had_not_been(name
 
 
 def test_a_second_training_of_one_checkpoint_is_refused_by_the_first_ones_number(studio):
-    first = Child(train("poly", "once.pt").replace("--epochs 10", "--epochs 2000"), studio)
+    first = Child(train("poly", "once.pt").replace("--epochs 8", "--epochs 2000"), studio)
     lock = studio / ".musicgen-once.pt.lock"
     while not (lock.exists() and lock.read_text()):
         time.sleep(0.01)

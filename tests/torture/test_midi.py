@@ -17,7 +17,7 @@ from musicgen_cli import corpus as corpora
 from musicgen_cli import midi, smf
 from musicgen_cli.errors import MusicgenError
 from tests.torture import times
-from tests.torture.bombs import BOMBS
+from tests.torture.bombs import BOMBS, allowed
 from tests.torture.hostile import VERDICTS
 from tests.torture.mutants import mutants, verdict
 from tests.tunes import ENVIRONMENT, musicgen, talk
@@ -48,7 +48,7 @@ def test_bombs_cost_next_to_nothing():
     for name, said, seconds, grown in told("bombs", timeout=60):
         data, wanted = BOMBS[name]
         assert re.match(wanted, said), (name, said)
-        assert seconds < (0.05 if said.startswith("refused") else 0.5) + len(data) / 1e6, (name, seconds)
+        assert seconds < allowed(data, said), (name, seconds)
         assert grown < MEMORY, (name, grown)
 
 
