@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import wave
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def save(path, scores, name="song {}", text=""):
 
 
 def short(number, bars=2):
-    return tune(number, voices=1, bars=bars)
+    return replace(tune(number, voices=1, bars=bars), tempo=240.0)
 
 
 @pytest.fixture
@@ -99,10 +100,10 @@ def test_sound_goes_through_pipes_and_twice_is_the_same(folder):
 
 def test_tempo_and_velocity_are_heard(folder, decode):
     heard = {}
-    for options in ("", "--tempo 30", "--velocity 20"):
+    for options in ("", "--tempo 120", "--velocity 20"):
         assert decode(f"one.npy -o x.wav {options}")[0] == 0
         heard[options] = samples((folder / "x.wav").read_bytes()).astype(float)
-    assert len(heard["--tempo 30"]) > 1.5 * len(heard[""])
+    assert len(heard["--tempo 120"]) > 1.5 * len(heard[""])
     assert (heard["--velocity 20"] ** 2).mean() < 0.1 * (heard[""] ** 2).mean()
 
 
@@ -114,15 +115,15 @@ def test_several_songs_become_a_folder(folder, decode):
     assert wrong == "2 songs do not fit into one file: name a folder (-o out/ --as wav), or choose by --song"
 
 
-def test_six_minutes_need_less_than_300_megabytes(folder):
-    save(folder / "long.npy", [tune(4, bars=146)])  # 365 seconds
+def test_two_minutes_need_less_than_140_megabytes(folder):
+    save(folder / "long.npy", [tune(4, bars=48)])
     line = [sys.executable, "-c", KILOBYTES, "decode", "long.npy", "-o", "long.wav", "-q"]
     done = subprocess.run(line, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=True)
-    assert len(samples((folder / "long.wav").read_bytes())) > 360 * sound.RATE
-    assert int(done.stdout) < 300_000
+    assert len(samples((folder / "long.wav").read_bytes())) > 120 * sound.RATE
+    assert int(done.stdout) < 140_000
 
 
-@pytest.mark.parametrize(("form", "wait"), [("wav", 0), ("mp3", 0.3), ("mp3", 0.7), ("ogg", 0.5)])
+@pytest.mark.parametrize(("form", "wait"), [("wav", 0), ("mp3", 0.3), ("ogg", 0.3)])
 def test_an_interrupted_sound_leaves_nothing(folder, form, wait):
     save(folder / "long.npy", [tune(4, bars=400)])
     before = set(folder.iterdir())

@@ -173,10 +173,10 @@ def test_the_report_tells_why_also_when_nothing_could_be_encoded(tmp_path: Path)
 
 
 def test_workers_make_the_same_corpus(tmp_path: Path) -> None:
-    write_songs(tmp_path / "in", 30)
+    write_songs(tmp_path / "in", 20)
     (tmp_path / "in" / "tune-07.mid").write_text("no music")
     one = musicgen("encode", "in", "-o", "1.npy", cwd=tmp_path)
-    for line in ("encode in --jobs 3 -o 2.npy", "cat in/tune-01.mid | musicgen encode - --jobs 2 | musicgen show -"):
+    for line in ("encode in --jobs 2 -o 2.npy", "cat in/tune-01.mid | musicgen encode - --jobs 2 | musicgen show -"):
         two = shell(f"musicgen {line}" if line.startswith("encode") else line, tmp_path)
         assert two.returncode == 0, two
     assert (tmp_path / "1.npy").read_bytes() == (tmp_path / "2.npy").read_bytes()
@@ -186,20 +186,20 @@ def test_workers_make_the_same_corpus(tmp_path: Path) -> None:
 
 
 def deadly(numbers: list[int]) -> list[int | MusicgenError]:
-    if {5, 6, 31} & set(numbers):
+    if {5, 6} & set(numbers):
         os.abort()
     return [MusicgenError("nine") if number == 9 else number * number for number in numbers]
 
 
 def test_a_worker_that_dies_costs_what_killed_it() -> None:
-    batches = [[0], [1, 2, 3, 4, 5], [6, 7, 8], [9, 10], *([number] for number in range(11, 30)), list(range(30, 40))]
+    batches = [[0], [1, 2, 3, 4, 5], [6, 7, 8], [9, 10], *([number] for number in range(11, 20))]
     made = {}
     for number, result in results(deadly, batches, processes(2)):
         made[number] = str(result).split(";")[0] if isinstance(result, MusicgenError) else result
-    assert list(made) == list(range(40))
-    assert {number for number in made if made[number] != number * number} == {5, 6, 9, 31}
+    assert list(made) == list(range(20))
+    assert {number for number in made if made[number] != number * number} == {5, 6, 9}
     assert made[9] == "nine"
-    assert made[31] == "31: the process that read it died"
+    assert made[6] == "6: the process that read it died"
 
 
 ABORTS = """

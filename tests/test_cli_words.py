@@ -19,7 +19,7 @@ from musicgen_cli.models import MODELS
 from musicgen_cli.training import OPTIMIZERS
 from tests.tunes import complaint, musicgen, shell, talk, write_song, write_songs
 
-TINY = "--hidden 8 --dense 8 --layers 1 --epochs 1 --source 16 --target 16 --threads 1"
+TINY = "--hidden 8 --dense 8 --layers 1 --epochs 1 --source 16 --target 16 --transpose 0 --threads 1"
 LONGER = f"{TINY.replace('--epochs 1', '--epochs 2')} words.npy --model text"
 
 
@@ -27,7 +27,7 @@ LONGER = f"{TINY.replace('--epochs 1', '--epochs 2')} words.npy --model text"
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with songs/, words.npy, plain.npy, rolls.npy, and text.pt and next.pt that were trained on them."""
     folder = tmp_path_factory.mktemp("taught")
-    write_songs(folder / "songs", 12, bars=17)
+    write_songs(folder / "songs", 12)
     for line in (
         "musicgen encode songs --as words -o words.npy",
         "musicgen encode songs --as words --plain -o plain.npy",
@@ -110,7 +110,7 @@ def test_the_choices_of_train_are_the_registries() -> None:
 
 
 def test_words_go_on_from_words_and_from_a_midi_file(desk: Path) -> None:
-    write_song(desk / "prime.mid", 1, bars=17)
+    write_song(desk / "prime.mid", 1)
     options = "--prime-steps 30 --include-prime --length 20 --seed 3"
     from_words = load(shell(f"musicgen sample text.pt --prime words.npy --song 1 {options}", desk).stdout)
     from_midi = load(shell(f"musicgen sample text.pt --prime prime.mid {options}", desk).stdout)

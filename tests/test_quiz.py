@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen_cli import corpus as corpora
-from musicgen_cli import midi, sound, words
+from musicgen_cli import midi, quiz_page, sound, words
 from musicgen_cli.cli import run
 from musicgen_cli.commands.quiz import _grid
 from musicgen_cli.corpus import Song
@@ -28,9 +28,10 @@ from musicgen_cli.quiz_page import heard, page
 from musicgen_cli.quiz_score import OBVIOUS, PAIR, SAME, read_key
 from musicgen_cli.roll import decode, encode
 from musicgen_cli.score import END, PITCH, START, Score, quantise
-from tests.tunes import tune, write_songs
+from tests.tunes import tune
 
 SECONDS = 6.0
+FAST, BRIEF = 240.0, 2.0  # quarter notes a minute; seconds: two bars, where clips are played
 
 
 def songs(first: int, count: int, bars: int = 8, **changed) -> list[Piece]:
@@ -229,9 +230,9 @@ def parts(html: bytes) -> dict:
 
 @pytest.fixture(scope="module")
 def made():
-    human, machine = ready(songs(1, 5), SECONDS), ready(songs(101, 4), SECONDS)
-    pairs = pair_up(human, machine, 2, SECONDS, 0)
-    return pairs, *page(pairs, {"seconds": SECONDS})
+    human, machine = (ready(songs(first, 3, tempo=FAST), BRIEF) for first in (1, 101))
+    pairs = pair_up(human, machine, 1, BRIEF, 0)
+    return pairs, *page(pairs, {"seconds": BRIEF})
 
 
 def test_the_page_tells_no_source_and_no_label(made):
@@ -283,7 +284,7 @@ def mp3_frames(data: bytes) -> tuple[set[bytes], list[int]]:
 
 def test_without_soundfile_sounds_are_wav_of_one_length(made, monkeypatch):
     monkeypatch.setattr(sound, "packs", lambda: False)
-    html, _ = page(made[0], {})
+    html, _ = page(made[0][:2], {})
     quiz = parts(html)
     assert quiz["type"] == "audio/wav"
     for pair in quiz["pairs"]:
@@ -298,7 +299,7 @@ def test_the_key_tells_what_the_page_does_not(made):
     pairs, html, data = made
     key = json.loads(data)
     assert key["quiz"] == parts(html)["id"]
-    assert key["settings"] == {"seconds": SECONDS}
+    assert key["settings"] == {"seconds": BRIEF}
     assert [pair["kind"] for pair in key["pairs"]] == [pair.kind for pair in pairs]
     assert {pair["id"] for pair in key["pairs"]} == {pair["id"] for pair in parts(html)["pairs"]}
     for pair, known in zip(pairs, key["pairs"]):
@@ -350,11 +351,19 @@ def test_all_clips_are_equally_loud():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quiz")
-    write_songs(folder / "songs", 5)
+    (folder / "songs").mkdir()
+    for n in range(1, 6):
+        (folder / "songs" / f"{n}.mid").write_bytes(midi.write(replace(tune(n), tempo=FAST)))
     with (folder / "samples.npy").open("wb") as file:
-        music = [(Song(f"sample-{n}", 100.0), encode(quantise(tune(100 + n), 4))) for n in range(1, 5)]
+        music = [(Song(f"sample-{n}", FAST), encode(quantise(tune(100 + n), 4))) for n in range(1, 5)]
         corpora.save(corpora.gather(music), file)
     return folder
+
+
+@pytest.fixture
+def unplayed(monkeypatch):
+    """A page that takes no time, for what is said and done around it."""
+    monkeypatch.setattr(quiz_page, "page", lambda pairs, settings: (b"page", b"key"))
 
 
 def musicgen(*line, capsys):
@@ -364,7 +373,7 @@ def musicgen(*line, capsys):
 
 def test_a_quiz_from_a_folder_and_a_corpus(folder, tmp_path, capsys):
     (folder / "songs" / "broken.mid").write_bytes(b"MThd")
-    line = ["--human", folder / "songs", "--machine", folder / "samples.npy", "--seconds", 6]
+    line = ["--human", folder / "songs", "--machine", folder / "samples.npy", "--seconds", BRIEF]
     code, out, err = musicgen(*line, "--pairs", 1, "-o", tmp_path / "quiz.html", capsys=capsys)
     lines = err.splitlines()
     assert (code, out) == (0, "")
@@ -379,15 +388,15 @@ def test_a_quiz_from_a_folder_and_a_corpus(folder, tmp_path, capsys):
     assert again.read_bytes() == (tmp_path / "quiz.html").read_bytes()
 
 
-def test_playing_that_tells_who_plays_is_said(folder, tmp_path, capsys):
+def test_playing_that_tells_who_plays_is_said(folder, unplayed, tmp_path, capsys):
     free = tmp_path / "free"
     free.mkdir()
     for n in range(1, 5):
         score = tune(n)
         late = np.arange(len(score.notes)) * 7 % 40
         notes = score.notes * [120, 120, 1] + np.column_stack([late, late, 0 * late])
-        (free / f"{n}.mid").write_bytes(midi.write(Score(notes, 480, 0, score.tempo)))
-    line = ["--human", free, "--machine", folder / "samples.npy", "--seconds", 6, "--pairs", 1]
+        (free / f"{n}.mid").write_bytes(midi.write(Score(notes, 480, 0, FAST)))
+    line = ["--human", free, "--machine", folder / "samples.npy", "--seconds", BRIEF, "--pairs", 1]
     _, _, err = musicgen(*line, "-o", tmp_path / "a.html", capsys=capsys)
     assert f"{free} is off the grid, {folder}/samples.npy is not, and that tells them apart: --flatten" in err
     _, _, err = musicgen(*line, "--flatten", "-o", tmp_path / "b.html", capsys=capsys)
@@ -424,7 +433,7 @@ def test_what_cannot_be_done_is_one_line(folder, monkeypatch, capsys, line, code
     assert not list(folder.glob("quiz*"))
 
 
-def test_a_page_that_cannot_be_written_leaves_no_key(folder, tmp_path, monkeypatch, capsys):
+def test_a_page_that_cannot_be_written_leaves_no_key(folder, unplayed, tmp_path, monkeypatch, capsys):
     from musicgen_cli import streams
 
     def full(path, data):
@@ -433,18 +442,18 @@ def test_a_page_that_cannot_be_written_leaves_no_key(folder, tmp_path, monkeypat
         path.write_bytes(data)
 
     monkeypatch.setattr(streams, "write_bytes", full)
-    line = ["--human", folder / "songs", "--machine", folder / "samples.npy", "--seconds", 6, "--pairs", 1]
+    line = ["--human", folder / "songs", "--machine", folder / "samples.npy", "--seconds", BRIEF, "--pairs", 1]
     code, _, err = musicgen(*line, "-o", tmp_path / "quiz.html", capsys=capsys)
     assert (code, "No space left" in err) == (1, True)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_quiz_from_words_and_of_copies(folder, tmp_path, capsys):
+def test_a_quiz_from_words_and_of_copies(folder, unplayed, tmp_path, capsys):
     """What a model of words made, five times the same, is one song."""
     with (tmp_path / "words.npy").open("wb") as file:
-        music = [(Song(f"s{n}", 100.0), words.encode(quantise(tune(min(n, 103)), 4))) for n in range(101, 107)]
+        music = [(Song(f"s{n}", FAST), words.encode(quantise(tune(min(n, 103)), 4))) for n in range(101, 107)]
         corpora.save(corpora.gather(music), file)
-    line = ["--human", folder / "songs", "--machine", tmp_path / "words.npy", "--seconds", 6, "--pairs", 2]
+    line = ["--human", folder / "songs", "--machine", tmp_path / "words.npy", "--seconds", BRIEF, "--pairs", 2]
     code, _, err = musicgen(*line, "-o", tmp_path / "quiz.html", capsys=capsys)
     assert code == 0
     assert f"{tmp_path}/words.npy: left out 3 songs with the notes of another" in err.splitlines()
@@ -469,7 +478,7 @@ def wait(clip, length):
 quiz_page.heard = wait
 main()
 """
-    line = [sys.executable, "-c", code, "quiz", "-o", "quiz.html", "--seconds", "6", "--human", folder / "songs"]
+    line = [sys.executable, "-c", code, "quiz", "-o", "quiz.html", "--seconds", str(BRIEF), "--human", folder / "songs"]
     line += ["--machine", folder / "samples.npy"]
     with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         assert run.stdout.readline() == b"here\n"

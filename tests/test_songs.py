@@ -17,9 +17,9 @@ def test_without_music21_one_line_says_how_to_get_it(tmp_path):
 
 
 def test_bach_gives_four_part_chorales_that_can_be_encoded(tmp_path):
-    assert talk(musicgen("songs", "bach", "-o", "songs", "--limit", 3, cwd=tmp_path)) == ["wrote 3 files in songs"]
+    assert talk(musicgen("songs", "bach", "-o", "songs", "--limit", 2, cwd=tmp_path)) == ["wrote 2 files in songs"]
     files = sorted((tmp_path / "songs").iterdir())
-    assert len(files) == 3
+    assert len(files) == 2
     for file in files:
         score, left_out = midi.read(file.read_bytes())
         sounding = sum(score.notes[:, 1] - score.notes[:, 0]) / score.length
@@ -33,5 +33,5 @@ def test_a_composer_whom_the_corpus_lacks_is_named(tmp_path):
 
 
 def test_names_hold_the_folders_of_a_piece_and_composers_are_known_in_any_case(tmp_path):
-    talk(musicgen("songs", "Mozart", "-o", "songs", "--limit", 1, cwd=tmp_path))
-    assert [file.name for file in (tmp_path / "songs").iterdir()] == ["k155-movement1.mid"]
+    talk(musicgen("songs", "Schoenberg", "-o", "songs", "--limit", 1, cwd=tmp_path))
+    assert [file.name for file in (tmp_path / "songs").iterdir()] == ["opus19-movement2.mid"]

@@ -21,7 +21,7 @@ from tests.tunes import tune
 
 
 def played(notes, length=0, tempo=60.0, velocity=80):
-    """Notes in quarters of a second as samples (N, 2)."""
+    """Notes in quarters of a second, at tempo 60, as samples (N, 2)."""
     return np.concatenate(list(sound.render(Score(np.array(notes), 4, length, tempo), velocity)))
 
 
@@ -88,7 +88,7 @@ def test_what_is_played_is_heard_when_it_is_written():
     assert abs(pitch_of(dry[RATE : 2 * RATE, 0]) - 440) < 3
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 8), st.integers(21, 108)), max_size=6))
 def test_blocks_are_the_whole_cut_up(notes):
     score = Score(np.array([(start, start + held, pitch) for start, held, pitch in notes]), 4, 0, 60.0)
@@ -104,15 +104,16 @@ def test_blocks_are_the_whole_cut_up(notes):
             silenced = held[RATE * (end - start) // 4 :]
             silenced *= left[: len(silenced)]
         dry[RATE * start // 4 :][: len(held)] += held[:, None] * sound._place(pitch)
-    size = 1 << len(dry).bit_length()
+    dry = dry[: len(made)]
+    size = 1 << (len(dry) + sound.ROOM).bit_length()
     answer = np.fft.irfft(np.fft.rfft(dry, size, axis=0) * np.fft.rfft(sound._room(), size, axis=0), size, axis=0)
-    assert np.allclose(made, sound.bent(dry + answer[: len(dry)])[: len(made)], atol=1e-5)
+    assert np.allclose(made, sound.bent(dry + answer[: len(dry)]), atol=1e-5)
 
 
 @settings(max_examples=10)
 @given(scores(), st.integers(1, 127))
 def test_any_score_is_sound_that_stays_in_its_bounds(score, velocity):
-    blocks = list(sound.render(Score(score.notes % 500, score.ticks_per_quarter, 0, max(score.tempo, 60)), velocity))
+    blocks = list(sound.render(Score(score.notes % 500, score.ticks_per_quarter, 0, max(score.tempo, 240)), velocity))
     assert all(block.dtype == np.float32 and block.shape[1] == 2 for block in blocks)
     assert all(np.abs(block).max(initial=0) <= 1 for block in blocks)
 
@@ -124,11 +125,11 @@ def test_peaks_bend_and_do_not_break():
     assert np.abs(bent).max() < 1
     quiet = np.abs(loud) <= sound.KNEE
     assert (bent[quiet] == loud[quiet]).all()
-    assert 0.3 < np.abs(played([(0, 4, pitch) for pitch in range(21, 109)], velocity=127)).max() < 1
+    assert 0.3 < np.abs(played([(0, 4, pitch) for pitch in range(21, 109, 4)], velocity=127)).max() < 1
 
 
 def test_one_voice_is_about_as_loud_as_four():
-    one, four = (np.sqrt((played(list(tune(4, voices).notes)) ** 2).mean()) for voices in (1, 4))
+    one, four = (np.sqrt((played(tune(4, voices).notes, tempo=180.0) ** 2).mean()) for voices in (1, 4))
     assert 0.5 < four / one < 2
 
 
@@ -152,7 +153,7 @@ HASH = """
 import hashlib
 from musicgen_cli import sound
 from tests.tunes import tune
-print(hashlib.sha256(sound.encoded(sound.render(tune(4, bars=4)), "wav")).hexdigest())
+print(hashlib.sha256(sound.encoded(sound.render(tune(4, bars=2)), "wav")).hexdigest())
 """
 
 
@@ -163,7 +164,7 @@ def test_another_processor_makes_the_same_bytes():
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     done = subprocess.run([sys.executable, "-c", HASH], capture_output=True, text=True, env=other, check=True)
-    here = sound.encoded(sound.render(tune(4, bars=4)), "wav")
+    here = sound.encoded(sound.render(tune(4, bars=2)), "wav")
     assert done.stdout.strip() == hashlib.sha256(here).hexdigest()
 
 
@@ -181,7 +182,7 @@ def test_a_wav_file_holds_the_samples():
 @pytest.mark.parametrize("form", [form for form in sound.FORMATS if form != "wav"])
 def test_other_files_sound_the_same(form):
     soundfile = pytest.importorskip("soundfile", reason="soundfile is not installed")
-    blocks = list(sound.render(tune(1, bars=2)))
+    blocks = list(sound.render(tune(1, bars=1)))
     data = sound.encoded(blocks, form)
     again, rate = soundfile.read(io.BytesIO(data))
     made = np.concatenate(blocks)

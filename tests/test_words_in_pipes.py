@@ -25,11 +25,11 @@ from musicgen_cli.corpus import Corpus
 from musicgen_cli.losses import LOSSES
 from musicgen_cli.models import MODELS
 from musicgen_cli.vocabulary import SPECIALS
-from tests.test_cli import interrupt, without_time
-from tests.tunes import PREFIX, shell, talk, tune, write_song, write_songs
+from tests.test_cli import interrupt, without_time, wrong
+from tests.tunes import shell, talk, tune, write_song, write_songs
 
-SONGS, BARS, STEPS = 10, 17, 272
-TINY = "--hidden 8 --dense 8 --layers 1 --epochs 1 --source 16 --target 16 --threads 1"
+SONGS, BARS, STEPS = 10, 6, 96
+TINY = "--hidden 8 --dense 8 --layers 1 --epochs 1 --source 16 --target 16 --transpose 0 --threads 1"
 FORMS = {"words": "--as words", "plain": "--as words --plain", "rolls": "", "sounding": "--bits 1"}
 TRAINED = {  # how each model of the fixture is taught; rare.npy knows so few words that most are unknown
     "text": "words.npy --model text",
@@ -71,15 +71,6 @@ def here(taught: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def did(line: str) -> None:
     assert run(line.split()) == 0, line
-
-
-def wrong(capsys: pytest.CaptureFixture[str], line: str, code: int = 1) -> str:
-    """What a command says that is refused, in one line, with no data out."""
-    capsys.readouterr()
-    assert run(line.split()) == code, line
-    said = capsys.readouterr()
-    assert (said.out, said.err.count("\n"), said.err[: len(PREFIX)]) == ("", 1, PREFIX), said
-    return said.err.removeprefix(PREFIX).rstrip("\n")
 
 
 def told(capsys: pytest.CaptureFixture[str], line: str) -> Any:
@@ -230,7 +221,7 @@ def test_words_without_an_id_are_counted_at_training_and_at_priming(
     here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], furthest: int
 ) -> None:
     capsys.readouterr()
-    did(f"train words.npy --model text --vocab rare.npy --transpose {furthest} {TINY} -o {tmp_path}/new.pt")
+    did(f"train words.npy --model text --vocab rare.npy {TINY} --transpose {furthest} -o {tmp_path}/new.pt")
     said = capsys.readouterr().err
     music, listed = load(here / "words.npy"), known(tmp_path / "new.pt")
     sides = torch.load(tmp_path / "new.pt", weights_only=True)["split"]
@@ -413,7 +404,7 @@ def test_words_are_shown_as_words_and_drawn_as_they_sound(here: Path, capsys: py
     did("show words.npy --song 2 --ascii --steps 16")
     shown = capsys.readouterr().out
     assert f"the first words: {' '.join(load(here / 'words.npy')[1][:3])}" in shown
-    picture = shown.split("steps 1 to 16 of 272:\n")[1].splitlines()
+    picture = shown.split(f"steps 1 to 16 of {STEPS}:\n")[1].splitlines()
     played = words.decode(words.cut(load(here / "words.npy")[1], 16), 4)
     assert sum(line[4:].count("#") for line in picture) == len(played.notes)
 
