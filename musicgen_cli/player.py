@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from musicgen_cli.checkpoint import BITS, DAMAGED, Checkpoint
 from musicgen_cli.dice import Coins
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.representations import FORMS
 from musicgen_cli.roll import ROW
 from musicgen_cli.vocabulary import SPECIALS
-from musicgen_cli.words import NAME as WORDS
 
 HALF = np.float32(0.5)
 APART = ("seq2seq", "poly")  # models that read with another LSTM than they write with
@@ -96,10 +94,7 @@ class Player:
 
     def __init__(self, trained: Checkpoint):
         self.source, self.target = trained.source, trained.target
-        sizes = {"hidden": 512, "layers": 2, "dense": 256} | trained.model_arguments
-        size, hidden, dense = sizes["size"], sizes["hidden"], sizes["dense"]
-        outputs = size + (not trained.sets_bits and not trained.words)  # keys have rest as a choice of its own
-        left = dict(trained.state_dict)
+        left, sizes = dict(trained.state_dict), trained.model_arguments
 
         def take(name: str, *shape: int) -> Floats:
             weights = left.pop(name)
@@ -108,10 +103,12 @@ class Player:
             return np.asarray(weights)
 
         try:
+            size, hidden, layers, dense = (sizes[name] for name in ("size", "hidden", "layers", "dense"))
+            outputs = size + (not trained.sets_bits and not trained.words)  # keys have rest as a choice of its own
             self.table = take("embed.weight", size, dense) if sizes.get("ids") else None
             width = size if self.table is None else dense
-            self.encoder = Layers(take, "encoder", width, hidden, sizes["layers"]) if trained.model in APART else None
-            self.decoder = Layers(take, "decoder", width, hidden, sizes["layers"])
+            self.encoder = Layers(take, "encoder", width, hidden, layers) if trained.model in APART else None
+            self.decoder = Layers(take, "decoder", width, hidden, layers)
             self.dense = take("dense.weight", dense, hidden).T, take("dense.bias", dense)
             self.head = take("head.weight", outputs, dense).T, take("head.bias", outputs)
             if left:
@@ -170,7 +167,7 @@ def drawer(
     if trained.sets_bits:
         slope = 1 + float(trained.loss_arguments.get("gamma", 0))  # of log-odds over logits, see losses.Focal
         return _tosser(coins, np.log(threshold / (1 - threshold)), slope / temperature if temperature else np.inf)
-    return _chooser(coins, FORMS[trained.form].name == WORDS, temperature, top_k, top_p)
+    return _chooser(coins, bool(trained.words), temperature, top_k, top_p)
 
 
 def _tosser(coins: Sequence[Coins], fair: float, slope: float) -> Draw:

@@ -24,6 +24,7 @@ from musicgen_cli.cli import run
 from musicgen_cli.corpus import Corpus, Song
 from musicgen_cli.score import Score
 from tests.tunes import (
+    ENVIRONMENT,
     PREFIX,
     complaint,
     forked,
@@ -352,7 +353,7 @@ def test_a_training_stopped_three_ways_ends_bit_for_bit_like_one_never_stopped(s
     go_on = "musicgen train rolls.npy --resume -o parts.pt"
 
     talk(shell(f"{begin} -o whole.pt --log whole.csv", studio))
-    assert interrupt(f"{begin} -o parts.pt --log parts.csv", "   1", signal.SIGINT, studio) == 130
+    assert interrupt(f"{begin} -o parts.pt --log parts.csv", "   1", signal.SIGINT, studio, real=True) == 130
     unfinished = checkpoint(studio / "parts.pt")
     assert len(unfinished["history"]) in (1, 2)
     wrong = complaint(shell(f"{go_on} --hidden 7", studio))
@@ -378,9 +379,10 @@ def test_a_training_stopped_three_ways_ends_bit_for_bit_like_one_never_stopped(s
     )
 
 
-def interrupt(line: str, at: str, number: signal.Signals, folder: Path) -> int:
+def interrupt(line: str, at: str, number: signal.Signals, folder: Path, real: bool = False) -> int:
     """Run until stderr has a line that begins with `at`, send the signal a moment later: the exit code."""
-    with subprocess.Popen(line.split(), cwd=folder, env=forked(), stderr=subprocess.PIPE, text=True) as process:
+    settings = ENVIRONMENT if real else forked()
+    with subprocess.Popen(line.split(), cwd=folder, env=settings, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         lines = []
         for said in process.stderr:

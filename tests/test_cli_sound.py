@@ -115,15 +115,15 @@ def test_several_songs_become_a_folder(folder, decode):
     assert wrong == "2 songs do not fit into one file: name a folder (-o out/ --as wav), or choose by --song"
 
 
-def test_two_minutes_need_less_than_140_megabytes(folder):
-    save(folder / "long.npy", [tune(4, bars=48)])
+def test_six_minutes_need_less_than_300_megabytes(folder):
+    save(folder / "long.npy", [tune(4, bars=146)])  # 365 seconds
     line = [sys.executable, "-c", KILOBYTES, "decode", "long.npy", "-o", "long.wav", "-q"]
     done = subprocess.run(line, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=True)
-    assert len(samples((folder / "long.wav").read_bytes())) > 120 * sound.RATE
-    assert int(done.stdout) < 140_000
+    assert len(samples((folder / "long.wav").read_bytes())) > 360 * sound.RATE
+    assert int(done.stdout) < 300_000
 
 
-@pytest.mark.parametrize(("form", "wait"), [("wav", 0), ("mp3", 0.3), ("ogg", 0.3)])
+@pytest.mark.parametrize(("form", "wait"), [("wav", 0), ("mp3", 0.3), ("mp3", 0.7), ("ogg", 0.5)])
 def test_an_interrupted_sound_leaves_nothing(folder, form, wait):
     save(folder / "long.npy", [tune(4, bars=400)])
     before = set(folder.iterdir())

@@ -255,10 +255,8 @@ def test_words_running_free_hear_only_themselves_and_are_judged_as_rolls():
     )
     assert len(report.rows[0].songs) == 1  # the other is too short
     ids = point.vocabulary.ids(music[0][2:5])
-    prime, lasting = (
-        torch.from_numpy(ids).long()[None],
-        torch.from_numpy(point.lasting),
-    )  # the fifth word is cut at step 7, and heard whole
+    prime = torch.from_numpy(ids).long()[None]  # the fifth word is cut at step 7, and heard whole
+    lasting = torch.from_numpy(point.lasting)
     made = generate(network, prime, 10, 3, 2, drawer(point.build_loss()), lasting=lasting)[0]
     spelt = words.cut(point.vocabulary.words[made.numpy()], 10)
     assert report.rows[0].all == count(roll.encode(words.decode(spelt, 4)), music.roll(0)[7:17])

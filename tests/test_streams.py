@@ -263,7 +263,7 @@ def test_no_bytes_go_to_a_terminal(folder: Path, command: str) -> None:
     assert "terminal: use -o FILE" in complaint(result)
 
 
-@pytest.mark.parametrize("command", ["decode one.npy", "show one.npy", "show --json one.npy"])
+@pytest.mark.parametrize("command", ["encode song.mid", "decode one.npy", "show one.npy", "show --json one.npy"])
 def test_closed_stdout_is_said(folder: Path, command: str) -> None:
     assert complaint(shell(f"musicgen {command} >&-", folder, real=True)).startswith("standard output is closed")
 

@@ -172,7 +172,7 @@ def test_the_gradient_is_clipped():
 
 
 def test_the_learning_rate_rises_then_falls():
-    run = a_training(epochs=6, warmup=4, learning_rate=0.01, teacher_forcing=1.0, valid=False)
+    run = a_training(epochs=10, warmup=4, learning_rate=0.01, teacher_forcing=1.0, valid=False)
     rates = []
     for _ in run.run(never):
         rates.append(run.optimizer.param_groups[0]["lr"])
@@ -180,7 +180,7 @@ def test_the_learning_rate_rises_then_falls():
     assert rates[0] < rates[top] == pytest.approx(0.01, rel=0.01)
     assert top <= 4
     assert rates[top:] == sorted(rates[top:], reverse=True)
-    assert rates[-1] < 2e-4
+    assert rates[-1] < 1e-4
 
 
 def test_bf16_learns_what_fp32_learns():
