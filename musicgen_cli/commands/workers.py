@@ -35,8 +35,8 @@ class Crew:
 def results(work: Work[T, R], batches: Iterable[list[T]], crew: Crew | None) -> Iterator[tuple[T, R | MusicgenError]]:
     """Each item of the batches, in order, and its result or what was wrong with it; without a crew all is done here.
 
-    What a dead process leaves undone is done again, each batch in a process of its own, then each half of a batch, and
-    so on: an item whose process dies is at fault.
+    What a dead process leaves undone is done again, an item at a time in a process that works for nobody else: an item
+    whose process dies is at fault.
     """
     if crew is None:
         for batch in batches:
@@ -66,12 +66,15 @@ def results(work: Work[T, R], batches: Iterable[list[T]], crew: Crew | None) -> 
 
 
 def _alone(work: Work[T, R], batch: list[T], crew: Crew) -> list[R | MusicgenError]:
-    with crew.start(1) as pool, contextlib.suppress(crew.died):
-        return pool.submit(work, batch).result()
-    if len(batch) == 1:
-        return [MusicgenError(f"{batch[0]}: the process that read it died; report it as a bug, with the file")]
-    half = len(batch) // 2
-    return _alone(work, batch[:half], crew) + _alone(work, batch[half:], crew)
+    done = list[R | MusicgenError]()
+    while len(done) < len(batch):
+        with crew.start(1) as pool, contextlib.suppress(crew.died):
+            for item in batch[len(done) :]:
+                done += pool.submit(work, [item]).result()
+        if len(done) < len(batch):
+            why = "the process that read it died; report it as a bug, with the file"
+            done.append(MusicgenError(f"{batch[len(done)]}: {why}"))
+    return done
 
 
 @contextlib.contextmanager
