@@ -19,8 +19,8 @@ test: $(VENV)/.dev  ## run the tests, the linter and the type checker
 torture: $(VENV)/.dev  ## damaged files, full disks, killed processes: at length
 	TORTURE=1 $(BIN)/python -m pytest -q -n auto tests/torture
 
-test-slow: $(VENV)/.dev $(VENV)/.songs  ## run the slow tests
-	$(BIN)/python -m pytest -q -m slow
+test-slow: $(VENV)/.dev  ## run the slow tests, and those by property with ten times the examples
+	$(BIN)/python -m pytest -q -n auto -m "slow or hypothesis" --hypothesis-profile slow
 
 bench: $(VENV)-bench/.bench  ## measure against what else there is, into benchmarks/RESULTS.md; SONGS=a folder of MIDI
 	$(VENV)-bench/bin/python -W ignore -m benchmarks.run $(SONGS)

@@ -6,8 +6,10 @@ from hypothesis import settings
 
 from tests import tunes
 
-settings.register_profile("same every time", derandomize=True, deadline=None, max_examples=100, database=None)
-settings.load_profile("same every time")
+SAME = settings(derandomize=True, deadline=None, database=None)  # every time
+settings.register_profile("short", SAME, max_examples=50)
+settings.register_profile("slow", SAME, max_examples=500)
+settings.load_profile("short")  # unless --hypothesis-profile names the other
 
 
 def pytest_configure() -> None:

@@ -115,6 +115,7 @@ def test_several_songs_become_a_folder(folder, decode):
     assert wrong == "2 songs do not fit into one file: name a folder (-o out/ --as wav), or choose by --song"
 
 
+@pytest.mark.slow
 def test_six_minutes_need_less_than_300_megabytes(folder):
     save(folder / "long.npy", [tune(4, bars=146)])  # 365 seconds
     line = [sys.executable, "-c", KILOBYTES, "decode", "long.npy", "-o", "long.wav", "-q"]

@@ -240,6 +240,7 @@ def test_one_that_is_killed_ends_all_with_one_line(studio):
     loaded(studio / "killed.pt")
 
 
+@pytest.mark.slow
 def test_torchrun_starts_anew_what_was_killed_and_that_goes_on(studio):
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
     line += ["--no-python", *TRAIN.split(), "--save-every=1", "-o", "restarted.pt"]

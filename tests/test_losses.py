@@ -36,13 +36,14 @@ def test_losses_are_means_per_step_and_not_sums_over_a_batch():  # DESIGN 8.8
 
 @pytest.mark.parametrize("loss", [BinaryCrossEntropy(), Focal(), Focal(0.5, 3)])
 def test_what_a_loss_teaches_is_calibrated_to_the_true_probability(loss):
-    p = torch.tensor([0.02, 0.3, 0.9], dtype=torch.float64)
-    logit = torch.zeros(3, 1, dtype=torch.float64, requires_grad=True)
-    for _ in range(4000):  # gradient descent on the expected loss; the weight of focal is not differentiated
-        expected = p * loss(logit, torch.ones(3, 1)) + (1 - p) * loss(logit, torch.zeros(3, 1))
-        (gradient,) = torch.autograd.grad(expected.sum(), logit)
-        logit = (logit - 4 * gradient).detach().requires_grad_()
-    assert loss.log_odds(logit).sigmoid()[:, 0].tolist() == pytest.approx(p.tolist(), rel=0.01)
+    p = torch.tensor([0.02, 0.3, 0.9], dtype=torch.float64)[:, None]
+    best = loss.logits(p.logit())
+    away = torch.tensor([-4, -0.5, -1e-3, 0, 1e-3, 0.5, 4], dtype=torch.float64)
+    logit = (best + away)[..., None].requires_grad_()
+    expected = p * loss(logit, torch.ones_like(logit)) + (1 - p) * loss(logit, torch.zeros_like(logit))
+    (slope,) = torch.autograd.grad(expected.sum(), logit)  # the weight of focal is not differentiated
+    assert (slope[..., 0].sign() == away.sign()).where(away != 0, slope[..., 0].abs() < 1e-12).all()
+    torch.testing.assert_close(loss.log_odds(best), p.logit())
 
 
 @pytest.mark.parametrize("loss", [BinaryCrossEntropy(), Focal()])

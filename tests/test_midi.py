@@ -22,7 +22,7 @@ from tests.plain_smf import plain
 from tests.strategies import GRIDS, pitches, played, rolls
 
 SHARED = Path(__file__).parents[2] / "shared"
-CORPORA = ["chorales", "keyboard", "lieder"]
+CORPORA = ["chorales", *(pytest.param(name, marks=pytest.mark.slow) for name in ("keyboard", "lieder"))]
 
 
 def notes(data: bytes, **options: object) -> list[list[int]]:

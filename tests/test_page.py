@@ -162,11 +162,13 @@ def now(browser, song):
     return browser.value(f"songs[{song}].audio.currentTime")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sound.packs(), reason="without soundfile a page holds WAV")
 def test_four_clips_of_twenty_seconds_are_less_than_a_megabyte(listening):
     assert listening.stat().st_size < 1_000_000
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_song_plays_the_clock_goes_on_and_the_cursor_moves(opened, tmp_path):
     assert opened.value("songs.every(song => Math.abs(song.audio.duration - song.seconds - 1.5) < 0.1)")
@@ -185,6 +187,7 @@ def test_a_song_plays_the_clock_goes_on_and_the_cursor_moves(opened, tmp_path):
     assert [address[:8] for address in opened.requests if not address.startswith("data:")] == ["file:///"]
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_click_into_the_roll_goes_there(opened):
     opened.click("article:nth-of-type(4) .paper", right=0.76)
@@ -194,6 +197,7 @@ def test_a_click_into_the_roll_goes_there(opened):
     assert opened.value("songs.indexOf(current)") == 3
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_keyboard_does_all(opened):
     opened.press(" ")
@@ -219,6 +223,7 @@ def test_the_keyboard_does_all(opened):
     assert not opened.complaints
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_it_ends_and_begins_again(opened):
     opened.value("seek(songs[0], songs[0].audio.duration - 0.2)")
@@ -231,6 +236,7 @@ def test_it_ends_and_begins_again(opened):
     assert playing(opened) == [0]
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_an_evil_name_does_nothing(opened):
     time.sleep(0.1)
@@ -240,6 +246,7 @@ def test_an_evil_name_does_nothing(opened):
     assert not opened.complaints
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_fits_a_phone_and_a_dark_room(opened, tmp_path, dark):

@@ -57,6 +57,7 @@ def shares(songs, weights):
     return (songs * weights[:, None, None]).sum(0) / weights.sum()
 
 
+@pytest.mark.slow
 def test_given_notes_are_heard_before_they_come(model, likelihoods):
     songs, likely = likelihoods
     torch.testing.assert_close(likely.sum(), torch.tensor(1.0))

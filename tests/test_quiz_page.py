@@ -14,7 +14,7 @@ from musicgen_cli.quiz_score import read_answers, read_key, score
 from tests.browser import Browser, browsing, needs_chromium
 from tests.test_quiz import songs
 
-pytestmark = needs_chromium
+pytestmark = [pytest.mark.slow, needs_chromium]
 FAST = """{const play = HTMLMediaElement.prototype.play;
 HTMLMediaElement.prototype.play = function () { this.playbackRate = 16; return play.call(this); };}"""
 PAIRS, SECONDS = 2, 2.0

@@ -124,6 +124,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, st
         run.stdin.close()
 
 
+@pytest.mark.slow
 def test_workers_of_dask_make_the_same_corpus_though_one_dies(cluster: tuple[Path, str]) -> None:
     folder, address = cluster
     (folder / "Tune 5").touch()
@@ -134,6 +135,7 @@ def test_workers_of_dask_make_the_same_corpus_though_one_dies(cluster: tuple[Pat
     assert (folder / "dask.npy").read_bytes() == (folder / "alone.npy").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_kills_workers_of_dask_again_and_again_costs_that_file(cluster: tuple[Path, str]) -> None:
     folder, address = cluster
     (folder / "always Tune 7").touch()

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from musicgen_cli import midi
 from tests.tunes import complaint, musicgen, talk
 
@@ -16,6 +18,7 @@ def test_without_music21_one_line_says_how_to_get_it(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_bach_gives_four_part_chorales_that_can_be_encoded(tmp_path):
     assert talk(musicgen("songs", "bach", "-o", "songs", "--limit", 2, cwd=tmp_path)) == ["wrote 2 files in songs"]
     files = sorted((tmp_path / "songs").iterdir())
@@ -32,6 +35,7 @@ def test_a_composer_whom_the_corpus_lacks_is_named(tmp_path):
     assert "'nobody'" in complaint(musicgen("songs", "nobody", cwd=tmp_path))
 
 
+@pytest.mark.slow
 def test_names_hold_the_folders_of_a_piece_and_composers_are_known_in_any_case(tmp_path):
     talk(musicgen("songs", "Schoenberg", "-o", "songs", "--limit", 1, cwd=tmp_path))
     assert [file.name for file in (tmp_path / "songs").iterdir()] == ["opus19-movement2.mid"]

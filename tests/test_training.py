@@ -313,7 +313,12 @@ def overfitted(model, loss, steps, *, forcing, prime, rates, outputs, ids=False,
     return made[0]
 
 
-@pytest.mark.parametrize(("model", "bits"), [("next", 1), ("next", 2), ("seq2seq", 2), ("poly", 2)])
+BY_CHORDS = ("next", 1), ("next", 2), ("seq2seq", 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "bits"), [("poly", 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in BY_CHORDS)]
+)
 def test_a_short_tune_is_learned_and_played_back_chord_by_chord(model, bits):
     music = corpus.gather([(Song(), roll.encode(Score(np.array(TUNE), 4), bits))])
     more = {"chords": True, "memory": bits == 2, "tonality": True}

@@ -68,6 +68,7 @@ def test_what_is_different_is_told(made):
     assert found.interval[0] > 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("training")
 def test_chorales_cannot_be_told_from_other_chorales_but_from_notes_drawn_one_by_one():
     known, other = chorales("train"), chorales("valid")
