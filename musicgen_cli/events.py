@@ -85,11 +85,11 @@ def trail(data: bytes, ends: Iterable[int]) -> Trail:
 def _leaps(steps: Octets) -> Octets:
     """How far LEAP steps lead from each byte, fewer where one of them is 0 or beyond the last byte."""
     leaps = steps.copy()
-    lengths = [(length, (steps == length).view(np.uint8)) for length in LENGTHS]
+    lengths = [(length, (steps == length) * np.uint8(0xFF)) for length in LENGTHS]
     for _ in range(LEAP - 1):
         further = steps.copy()
         for length, those in lengths:
-            further[:-length] += those[:-length] * leaps[length:]
+            further[:-length] += those[:-length] & leaps[length:]
         leaps = further
     return leaps
 
@@ -99,7 +99,7 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
 
     Returns what it breaks off at, "" if it doesn't, and the time of the event that is broken, in ticks.
     """
-    steps, leaps, append = trail.steps, trail.leaps, trail.heads.append
+    steps, leaps, metas, append = trail.steps, trail.leaps, trail.metas, trail.heads.append
     track = memoryview(trail.data)[:end]
     at, width, rest = begin, 0, 0
     try:
@@ -131,8 +131,8 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
                 if at + length > end:
                     raise Damage(f"an event of {length} bytes, of which {end - at} are there")
                 if what in KEPT and length >= KEPT[what]:
-                    trail.metas.append((start, what, trail.data[at : at + min(length, MAX_NAME)]))
-                    if len(trail.metas) > MAX_METAS:
+                    metas.append((start, what, trail.data[at : at + min(length, MAX_NAME)]))
+                    if len(metas) > MAX_METAS:
                         raise too_many(f"{MAX_METAS} tempo changes and texts")
                 at += length
             else:
@@ -157,7 +157,7 @@ def found(trail: Trail) -> Integers:
     at = np.array(trail.heads, np.intp)
     for _ in range(LEAP):
         here[at] = True
-        at += steps[at]
+        at += steps.take(at)
     here &= steps > 0
     here[np.array(trail.others, np.intp)] = True
     return np.flatnonzero(here)
@@ -166,35 +166,40 @@ def found(trail: Trail) -> Integers:
 def read(data: bytes, found: Integers) -> tuple[Integers, Played, Played]:
     """The ticks from the first event to each, (N + 1,) with a nought before them; notes' beginnings and ends; programs.
 
-    data: with a byte after the last event. Raises MusicgenError where that is too much.
+    data: with two bytes after the last event. Raises MusicgenError where that is too much.
     """
     octets = np.frombuffer(data, np.uint8)
     total = np.zeros(len(found) + 1, np.int64)
-    notes, programs, running = list[Played](), list[Played](), np.uint8(0)
+    notes, programs, running = list[Played](), list[Played](), np.zeros(1, np.uint8)
     for first in range(0, len(found) + 1, BATCH):
-        at = found[first : first + BATCH].copy()
-        byte = octets[at]
-        ticks = (byte & 0x7F).astype(np.int64)
-        longer = np.flatnonzero(byte >= 0x80)
-        while longer.size:
-            at[longer] += 1
-            byte = octets[at[longer]]
-            ticks[longer] = ticks[longer] << 7 | byte & 0x7F
-            longer = longer[byte >= 0x80]
-        ticks[:1] += total[first]
-        np.cumsum(ticks, out=total[first + 1 : first + 1 + len(at)])
-        at += 1
-        status = octets[at]
+        at = found[first : first + BATCH]
+        byte = octets.take(at)
+        longer = byte >= 0x80
+        at = at + longer
+        last = octets.take(at)  # byte of the time, if it is not longer still
+        ticks = (byte * longer).astype(np.uint32) << 7 & 0x3F80 | last & 0x7F
+        more = np.flatnonzero(last >= 0x80)
+        while more.size:
+            at[more] += 1
+            last = octets[at[more]]
+            ticks[more] = ticks[more] << 7 | last & 0x7F
+            more = more[last >= 0x80]
+        now = total[first + 1 : first + 1 + len(at)]
+        np.cumsum(ticks, out=now)
+        now += total[first]
+        status = octets[1:].take(at)
         own = status >= 0x80
         at += own
-        last = np.maximum.accumulate(np.where(own & (status < 0xF0), np.arange(len(at)), -1))
-        known = np.append(status, running)  # where there was none in this batch, that of the one before
-        status = np.where(own, status, known[last])
-        running = known[last[-1]] if len(at) else running
+        known = np.flatnonzero(own & (status < 0xF0))
+        stands = np.concatenate([running, status.take(known)])  # until there is another
+        known = np.concatenate([[0], known, [len(at)]])
+        status = np.maximum(status, np.repeat(stands, known[1:] - known[:-1]))
+        running = stands[-1:]
         for played, those in ((notes, status < NOTE_ON + 1 << 4), (programs, status >> 4 == PROGRAM)):
             some = np.flatnonzero(those)
-            here = at[some]
-            played.append(Played(some + first, status[some], octets[here], octets[here + 1]))
+            here = at.take(some)
+            values = octets[1:].take(here), octets[2:].take(here)
+            played.append(Played(some + first, status.take(some), *values))
         if sum(len(played.event) for played in notes + programs) > MAX_PLAYED:
             raise too_many(f"{MAX_PLAYED} beginnings and ends of notes")
     return total, _joined(notes), _joined(programs)
@@ -206,8 +211,11 @@ def _joined(played: list[Played]) -> Played:
 
 def _number(data: memoryview, at: int) -> tuple[int, int]:
     """A variable-length quantity, seven bits a byte and four bytes at most, and where it ends."""
-    number = 0
-    for end in range(at + 1, at + 5):
+    number = data[at]
+    if number < 0x80:
+        return number, at + 1
+    number &= 0x7F
+    for end in range(at + 2, at + 5):
         number = number << 7 | data[end - 1] & 0x7F
         if data[end - 1] < 0x80:
             return number, end
