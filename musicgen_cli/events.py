@@ -99,14 +99,15 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
 
     Returns what it breaks off at, "" if it doesn't, and the time of the event that is broken, in ticks.
     """
-    steps, leaps, metas, append = trail.steps, trail.leaps, trail.metas, trail.heads.append
+    steps, leaps, metas = trail.steps, trail.leaps, trail.metas
+    head, other = trail.heads.append, trail.others.append
     track = memoryview(trail.data)[:end]
     at, width, rest = begin, 0, 0
     try:
         while at < end:
             if width == 2:
                 while leap := leaps[at]:
-                    append(at)
+                    head(at)
                     at += leap
                 if at == end:
                     break
@@ -115,8 +116,12 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
                     while at + steps[at] < end:
                         at += steps[at]
                     steps[at] = 0
-            start, what = at, -1
-            rest, at = _number(track, at)
+            start, what, rest = at, -1, 0
+            if (byte := track[at]) < 0x80:
+                rest = byte
+                at += 1
+            else:
+                rest, at = _number(track, at)
             byte = track[at]
             if byte < 0x80:
                 if not width:
@@ -127,7 +132,10 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
                 at += 1 + width
             elif byte == META or byte in SYSEX:
                 what, at = (track[at + 1], at + 2) if byte == META else (-1, at + 1)
-                length, at = _number(track, at)
+                if (length := track[at]) < 0x80:
+                    at += 1
+                else:
+                    length, at = _number(track, at)
                 if at + length > end:
                     raise Damage(f"an event of {length} bytes, of which {end - at} are there")
                 if what in KEPT and length >= KEPT[what]:
@@ -139,8 +147,7 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
                 at += 1 + STRAY.get(byte, 0)
             if at > end:
                 raise IndexError
-            trail.others.append(start)
-            rest = 0
+            other(start)
             if what == END_OF_TRACK:
                 break
     except IndexError:
@@ -185,8 +192,9 @@ def read(data: bytes, found: Integers) -> tuple[Integers, Played, Played]:
             ticks[more] = ticks[more] << 7 | last & 0x7F
             more = more[last >= 0x80]
         now = total[first + 1 : first + 1 + len(at)]
-        np.cumsum(ticks, out=now)
-        now += total[first]
+        now[:] = ticks
+        now[:1] += total[first]
+        np.cumsum(now, out=now)
         status = octets[1:].take(at)
         own = status >= 0x80
         at += own
@@ -195,11 +203,9 @@ def read(data: bytes, found: Integers) -> tuple[Integers, Played, Played]:
         known = np.concatenate([[0], known, [len(at)]])
         status = np.maximum(status, np.repeat(stands, known[1:] - known[:-1]))
         running = stands[-1:]
+        value, second = octets[1:].take(at), octets[2:].take(at)
         for played, those in ((notes, status < NOTE_ON + 1 << 4), (programs, status >> 4 == PROGRAM)):
-            some = np.flatnonzero(those)
-            here = at.take(some)
-            values = octets[1:].take(here), octets[2:].take(here)
-            played.append(Played(some + first, status.take(some), *values))
+            played.append(Played(np.flatnonzero(those) + first, status[those], value[those], second[those]))
         if sum(len(played.event) for played in notes + programs) > MAX_PLAYED:
             raise too_many(f"{MAX_PLAYED} beginnings and ends of notes")
     return total, _joined(notes), _joined(programs)
@@ -211,11 +217,8 @@ def _joined(played: list[Played]) -> Played:
 
 def _number(data: memoryview, at: int) -> tuple[int, int]:
     """A variable-length quantity, seven bits a byte and four bytes at most, and where it ends."""
-    number = data[at]
-    if number < 0x80:
-        return number, at + 1
-    number &= 0x7F
-    for end in range(at + 2, at + 5):
+    number = 0
+    for end in range(at + 1, at + 5):
         number = number << 7 | data[end - 1] & 0x7F
         if data[end - 1] < 0x80:
             return number, end

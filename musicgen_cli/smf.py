@@ -61,7 +61,7 @@ class File:
     damage: str = ""
 
 
-@dataclass
+@dataclass(slots=True)
 class Track:
     """What is found out of a track, bit by bit.
 
@@ -147,11 +147,10 @@ def _file(ticks_per_quarter: int, tracks: list[Track]) -> File | MusicgenError:
     if not parts and (damage or not tracks):
         return MusicgenError(f"damaged MIDI file ({damage or 'no track'}); {AGAIN}")
     timed = [meta for track in tracks for meta in track.metas]
-    tempos = sorted((tick, int.from_bytes(text[:3], "big")) for tick, kind, text in timed if kind == TEMPO)
+    tempos = sorted([(tick, int.from_bytes(text[:3], "big")) for tick, kind, text in timed if kind == TEMPO])
     metres = [(tick, _playable_metre(text[0], text[1])) for tick, kind, text in timed if kind == METRE]
     _, metre = min(metres, key=lambda at: at[0], default=(0, (4, 4)))
-    ends = [track.length for track in tracks if track.parts]
-    length = max([*ends, *(tick for tick, kind, _ in timed if kind == MARKER)], default=0)
+    length = max([track.length for track in tracks] + [tick for tick, kind, _ in timed if kind == MARKER], default=0)
     return File(ticks_per_quarter, parts, tempos, metre, length, damage)
 
 

@@ -20,7 +20,7 @@ from musicgen_cli.streams import PIPE, name_of, naming, open_input, read_bytes, 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
 
-BATCH = 1 << 16  # bytes of small MIDI files that are read at once: what they become fits into a cache
+BATCH = 1 << 17  # bytes of small MIDI files that are read at once: what they become fits into a cache
 LEAST = 1 << 9  # bytes that a file counts for
 OFF = "notes off the 88 keys left out"
 MAX_CHECKPOINT = 4 << 30  # bytes that are read from a pipe
