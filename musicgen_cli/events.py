@@ -85,11 +85,11 @@ def trail(data: bytes, ends: Iterable[int]) -> Trail:
 def _leaps(steps: Octets) -> Octets:
     """How far LEAP steps lead from each byte, fewer where one of them is 0 or beyond the last byte."""
     leaps = steps.copy()
-    lengths = [(length, (steps == length).view(np.uint8)) for length in LENGTHS]
+    lengths = [(length, (steps == length) * np.uint8(0xFF)) for length in LENGTHS]
     for _ in range(LEAP - 1):
         further = steps.copy()
         for length, those in lengths:
-            further[:-length] += those[:-length] * leaps[length:]
+            further[:-length] += those[:-length] & leaps[length:]
         leaps = further
     return leaps
 
@@ -99,14 +99,15 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
 
     Returns what it breaks off at, "" if it doesn't, and the time of the event that is broken, in ticks.
     """
-    steps, leaps, append = trail.steps, trail.leaps, trail.heads.append
+    steps, leaps, metas = trail.steps, trail.leaps, trail.metas
+    head, other = trail.heads.append, trail.others.append
     track = memoryview(trail.data)[:end]
     at, width, rest = begin, 0, 0
     try:
         while at < end:
             if width == 2:
                 while leap := leaps[at]:
-                    append(at)
+                    head(at)
                     at += leap
                 if at == end:
                     break
@@ -115,8 +116,12 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
                     while at + steps[at] < end:
                         at += steps[at]
                     steps[at] = 0
-            start, what = at, -1
-            rest, at = _number(track, at)
+            start, what, rest = at, -1, 0
+            if (byte := track[at]) < 0x80:
+                rest = byte
+                at += 1
+            else:
+                rest, at = _number(track, at)
             byte = track[at]
             if byte < 0x80:
                 if not width:
@@ -127,20 +132,22 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
                 at += 1 + width
             elif byte == META or byte in SYSEX:
                 what, at = (track[at + 1], at + 2) if byte == META else (-1, at + 1)
-                length, at = _number(track, at)
+                if (length := track[at]) < 0x80:
+                    at += 1
+                else:
+                    length, at = _number(track, at)
                 if at + length > end:
                     raise Damage(f"an event of {length} bytes, of which {end - at} are there")
                 if what in KEPT and length >= KEPT[what]:
-                    trail.metas.append((start, what, trail.data[at : at + min(length, MAX_NAME)]))
-                    if len(trail.metas) > MAX_METAS:
+                    metas.append((start, what, trail.data[at : at + min(length, MAX_NAME)]))
+                    if len(metas) > MAX_METAS:
                         raise too_many(f"{MAX_METAS} tempo changes and texts")
                 at += length
             else:
                 at += 1 + STRAY.get(byte, 0)
             if at > end:
                 raise IndexError
-            trail.others.append(start)
-            rest = 0
+            other(start)
             if what == END_OF_TRACK:
                 break
     except IndexError:
@@ -157,7 +164,7 @@ def found(trail: Trail) -> Integers:
     at = np.array(trail.heads, np.intp)
     for _ in range(LEAP):
         here[at] = True
-        at += steps[at]
+        at += steps.take(at)
     here &= steps > 0
     here[np.array(trail.others, np.intp)] = True
     return np.flatnonzero(here)
@@ -166,35 +173,39 @@ def found(trail: Trail) -> Integers:
 def read(data: bytes, found: Integers) -> tuple[Integers, Played, Played]:
     """The ticks from the first event to each, (N + 1,) with a nought before them; notes' beginnings and ends; programs.
 
-    data: with a byte after the last event. Raises MusicgenError where that is too much.
+    data: with two bytes after the last event. Raises MusicgenError where that is too much.
     """
     octets = np.frombuffer(data, np.uint8)
     total = np.zeros(len(found) + 1, np.int64)
-    notes, programs, running = list[Played](), list[Played](), np.uint8(0)
+    notes, programs, running = list[Played](), list[Played](), np.zeros(1, np.uint8)
     for first in range(0, len(found) + 1, BATCH):
-        at = found[first : first + BATCH].copy()
-        byte = octets[at]
-        ticks = (byte & 0x7F).astype(np.int64)
-        longer = np.flatnonzero(byte >= 0x80)
-        while longer.size:
-            at[longer] += 1
-            byte = octets[at[longer]]
-            ticks[longer] = ticks[longer] << 7 | byte & 0x7F
-            longer = longer[byte >= 0x80]
-        ticks[:1] += total[first]
-        np.cumsum(ticks, out=total[first + 1 : first + 1 + len(at)])
-        at += 1
-        status = octets[at]
+        at = found[first : first + BATCH]
+        byte = octets.take(at)
+        longer = byte >= 0x80
+        at = at + longer
+        last = octets.take(at)  # byte of the time, if it is not longer still
+        ticks = (byte * longer).astype(np.uint32) << 7 & 0x3F80 | last & 0x7F
+        more = np.flatnonzero(last >= 0x80)
+        while more.size:
+            at[more] += 1
+            last = octets[at[more]]
+            ticks[more] = ticks[more] << 7 | last & 0x7F
+            more = more[last >= 0x80]
+        now = total[first + 1 : first + 1 + len(at)]
+        now[:] = ticks
+        now[:1] += total[first]
+        np.cumsum(now, out=now)
+        status = octets[1:].take(at)
         own = status >= 0x80
         at += own
-        last = np.maximum.accumulate(np.where(own & (status < 0xF0), np.arange(len(at)), -1))
-        known = np.append(status, running)  # where there was none in this batch, that of the one before
-        status = np.where(own, status, known[last])
-        running = known[last[-1]] if len(at) else running
+        known = np.flatnonzero(own & (status < 0xF0))
+        stands = np.concatenate([running, status.take(known)])  # until there is another
+        known = np.concatenate([[0], known, [len(at)]])
+        status = np.maximum(status, np.repeat(stands, known[1:] - known[:-1]))
+        running = stands[-1:]
+        value, second = octets[1:].take(at), octets[2:].take(at)
         for played, those in ((notes, status < NOTE_ON + 1 << 4), (programs, status >> 4 == PROGRAM)):
-            some = np.flatnonzero(those)
-            here = at[some]
-            played.append(Played(some + first, status[some], octets[here], octets[here + 1]))
+            played.append(Played(np.flatnonzero(those) + first, status[those], value[those], second[those]))
         if sum(len(played.event) for played in notes + programs) > MAX_PLAYED:
             raise too_many(f"{MAX_PLAYED} beginnings and ends of notes")
     return total, _joined(notes), _joined(programs)

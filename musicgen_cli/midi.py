@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.score import END, PITCH, START, Score
+from musicgen_cli.score import END, PITCH, START, Draft, Score
 from musicgen_cli.smf import File, parse
 
 SUFFIXES = (".mid", ".midi", ".kar")
@@ -30,7 +30,13 @@ def read(
 def merge(
     file: File, *, drums: bool = False, tracks: Collection[str] = (), programs: Collection[int] = ()
 ) -> tuple[Score, Counter[str]]:
-    """All parts of a file as one score, and what befell how many notes.
+    """All parts of a file as one score, and what befell how many notes; see `draft`."""
+    merged, befell = draft(file, drums=drums, tracks=tracks, programs=programs)
+    return Score(*merged), befell
+
+
+def draft(file: File, *, drums: bool, tracks: Collection[str], programs: Collection[int]) -> tuple[Draft, Counter[str]]:
+    """What `merge` makes a score of, and what befell how many notes.
 
     tracks: keep the parts so named or so numbered, from 1, in the order of `file.parts`
     programs: keep the parts with these General MIDI programs, 0 to 127
@@ -52,7 +58,7 @@ def merge(
             befell[NEVER_ENDED] += part.never_ended
     notes = np.concatenate(chosen) if chosen else np.zeros((0, 3), np.int64)
     tempo = _overall_tempo(file.tempos, file.length)
-    return Score(notes, file.ticks_per_quarter, file.length, tempo, file.time_signature), +befell
+    return Draft(notes, file.ticks_per_quarter, file.length, tempo, file.time_signature), +befell
 
 
 def write(score: Score, *, name: str = "", text: str = "", program: int = 0, velocity: int = 80) -> bytes:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from musicgen_cli import roll, words
 from musicgen_cli.errors import MusicgenError, or_raise
-from musicgen_cli.score import KEYS, MAX_STEPS, Score, quantise_all
+from musicgen_cli.score import KEYS, MAX_STEPS, Draft, Score, quantise_all
 
 ONSETS = 12  # steps per quarter note on which plain words tell chords apart: sixteenths, and triplets
 
@@ -51,15 +51,11 @@ def encode(score: Score, form: str, steps_per_quarter: int, max_steps: int = MAX
 
 
 def quantise_for(
-    form: str, scores: Sequence[Score], steps_per_quarter: int, max_steps: int = MAX_STEPS
+    form: str, scores: Sequence[Score | Draft], steps_per_quarter: int, max_steps: int = MAX_STEPS
 ) -> list[Score | MusicgenError]:
     """Each score on the grid from which it is written in this form, or why it is not."""
-    played = quantise_all(scores, steps_per_quarter, max_steps)
-    if form != "plain words":
-        return played
-    finer = math.lcm(ONSETS, steps_per_quarter)
-    fine = quantise_all(scores, finer, (max_steps + 1) * finer)
-    return [one if isinstance(coarse, Score) else coarse for coarse, one in zip(played, fine)]
+    finer = math.lcm(ONSETS, steps_per_quarter) // steps_per_quarter if form == "plain words" else 1
+    return quantise_all(scores, steps_per_quarter, max_steps, finer)
 
 
 def decode(music: NDArray[Any], steps_per_quarter: int, tempo: float, time_signature: tuple[int, int]) -> Score:

@@ -12,21 +12,25 @@ NAME = "roll"
 ROW = KEYS * 2  # bits of a step
 BYTES = ROW // 8  # of a packed step
 CHUNK = 1 << 18  # bits drawn at once
+BEGIN, CONTINUE = 0x0001, 0x0100  # start and continue as one number, the lower byte first
 
 
 def encode(score: Score, bits: int = 2) -> NDArray[np.bool_]:
     """Draw a quantised score as a roll, bool (T, 88, 2) of start and continue, or with one bit (T, 88) of sounding."""
-    roll = np.zeros((score.length, KEYS, 2), bool)
-    bit = roll.ravel()
+    keys = np.zeros(score.length * KEYS, "<u2")  # whose bytes are the two bits
     start, end, pitch = score.notes.T
-    place = (start * KEYS + pitch - LOWEST) * 2  # of the start bits
-    bit[place] = True
-    held = end - start - 1
-    total = np.append(0, np.cumsum(held))
-    edges = [0, *np.searchsorted(total, np.arange(CHUNK, total[-1], CHUNK)).tolist(), len(held)]
+    steps = end - start
+    total = np.zeros(len(steps) + 1, np.int64)
+    np.cumsum(steps, out=total[1:])
+    place = start * KEYS + pitch - LOWEST
+    before = place - KEYS * total[:-1]
+    edges = [0, *total.searchsorted(np.arange(CHUNK, total[-1], CHUNK)).tolist(), len(steps)]
     for a, b in pairwise(edges):
-        before = np.repeat(place[a:b] + ROW + 1 - ROW * total[a:b], held[a:b])
-        bit[before + ROW * np.arange(total[a], total[b])] = True
+        at = np.repeat(before[a:b], steps[a:b])
+        at += np.arange(KEYS * total[a], KEYS * total[b], KEYS)
+        keys[at] = CONTINUE
+    keys[place] = BEGIN
+    roll = keys.view(bool).reshape(-1, KEYS, 2)
     return roll if bits == 2 else sounding(roll)
 
 

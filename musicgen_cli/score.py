@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,17 @@ class Score:
     __hash__ = None  # type: ignore[assignment]
 
 
-def on_keyboard(score: Score) -> NDArray[np.bool_]:
+class Draft(NamedTuple):
+    """What a score is made of, `Score(*draft)`, its notes in any order: to be quantised, they need none."""
+
+    notes: NDArray[np.int64]
+    ticks_per_quarter: int
+    length: int
+    tempo: float
+    time_signature: tuple[int, int]
+
+
+def on_keyboard(score: Score | Draft) -> NDArray[np.bool_]:
     """Which notes a piano has a key for, bool (N,)."""
     pitch = score.notes[:, PITCH]
     return (pitch >= LOWEST) & (pitch < LOWEST + KEYS)
@@ -71,46 +82,74 @@ def quantise(score: Score, steps_per_quarter: int, max_steps: int = MAX_STEPS) -
 
 
 def quantise_all(
-    scores: Sequence[Score], steps_per_quarter: int, max_steps: int = MAX_STEPS
+    scores: Sequence[Score | Draft], steps_per_quarter: int, max_steps: int = MAX_STEPS, finer: int = 1
 ) -> list[Score | MusicgenError]:
-    """What `quantise` makes of each score, or raises; many short ones at once take little longer than a long one."""
-    results, lengths = list[Score | MusicgenError](scores), list[int]()
-    for i, score in enumerate(scores):
-        half = score.ticks_per_quarter  # the length is a Python integer: no declared one overflows
-        length = (2 * score.length * steps_per_quarter + half) // (2 * half)
+    """What `quantise` makes of each score, or raises; many short ones at once take little longer than a long one.
+
+    finer: how many times finer the grid of the results is than that on which `max_steps` are counted
+    """
+    results, short = list[Score | MusicgenError | None](), list[Score | Draft]()
+    for score in scores:
+        length = _steps(score, steps_per_quarter)
         if length > max_steps:
             way_out = f"`encode --max-steps {length}` takes it"
-            results[i] = MusicgenError(f"lasts {length} steps, more than {max_steps} ({way_out})")
+            results.append(MusicgenError(f"lasts {length} steps, more than {max_steps} ({way_out})"))
         else:
-            lengths.append(length)
-    short = [i for i, score in enumerate(results) if isinstance(score, Score)]
-    for i, notes, length in zip(short, _snapped([scores[i] for i in short], lengths, steps_per_quarter), lengths):
-        results[i] = Score(notes, steps_per_quarter, length, scores[i].tempo, scores[i].time_signature)
-    return results
+            results.append(None)
+            short.append(score)
+    snapped = iter(_snapped(short, steps_per_quarter * finer))
+    return [result or next(snapped) for result in results]
 
 
-def _snapped(scores: list[Score], lengths: list[int], steps_per_quarter: int) -> list[NDArray[np.int64]]:
-    """The notes of scores, each of so many steps, as `quantise` wants them."""
+def _steps(score: Score | Draft, steps_per_quarter: int) -> int:
+    half = score.ticks_per_quarter  # the length is a Python integer: no declared one overflows
+    return (2 * score.length * steps_per_quarter + half) // (2 * half)
+
+
+def _snapped(scores: Sequence[Score | Draft], steps_per_quarter: int) -> list[Score]:
+    """Scores as `quantise` wants them; their notes are laid end to end, each song a step after the one before."""
     if not scores:
         return []
-    notes = np.concatenate([score.notes for score in scores])
-    song = np.repeat(np.arange(len(scores)), [len(score.notes) for score in scores])
-    key = notes[:, PITCH].clip(0, 127).astype(np.uint8)
-    order = np.argsort(key, kind="stable")  # by key, then by song, then by start
-    order = order[slice(*np.searchsorted(key[order], [LOWEST, LOWEST + KEYS]))]
-    (start, end, pitch), song = notes.take(order, 0).T, song[order]
-    half = np.array([score.ticks_per_quarter for score in scores])[song]
-    start = (2 * start * steps_per_quarter + half) // (2 * half)
-    end = np.maximum((2 * end * steps_per_quarter + half) // (2 * half), start + 1)
-
-    first = np.flatnonzero(np.append(True, (np.diff(pitch) | np.diff(song) | np.diff(start)) != 0)[: len(pitch)])
-    start, pitch, song = start[first], pitch[first], song[first]
-    end = np.maximum.reduceat(end, first)  # of equal starts the longest
-    same_key = (pitch[1:] == pitch[:-1]) & (song[1:] == song[:-1])
-    end[:-1] = np.where(same_key, np.minimum(end[:-1], start[1:]), end[:-1])
-
+    lengths = [_steps(score, steps_per_quarter) for score in scores]
     begun = np.cumsum([0, *(length + 1 for length in lengths)])
-    order = np.argsort((begun[song] + start).astype(np.min_scalar_type(begun[-1])), kind="stable")
-    notes = np.stack([start, end, pitch], 1).take(order, 0)
-    edges = np.searchsorted(song[order], np.arange(len(scores) + 1)).tolist()
-    return [notes[a:b] for a, b in pairwise(edges)]
+    counts = [len(score.notes) for score in scores]
+    *ticks, pitch = np.concatenate([score.notes for score in scores]).T
+    half = np.repeat([score.ticks_per_quarter for score in scores], counts)
+    start, end = ((2 * steps_per_quarter * np.array(ticks) + half) / (2 * half)).astype(np.int64)  # exact to 2 ** 53
+    lasts = np.maximum(end - start, 1)
+    start += np.repeat(begun[:-1], counts)
+    played = (pitch >= LOWEST) & (pitch < LOWEST + KEYS)
+    if not played.all():
+        start, lasts, pitch = start[played], lasts[played], pitch[played]
+
+    pitch, start, lasts = sort_rows(pitch, start, lasts)
+    last = np.append((start[1:] != start[:-1]) | (pitch[1:] != pitch[:-1]), True)[: len(pitch)]
+    pitch, start, lasts = pitch[last], start[last], lasts[last]  # of equal starts the longest
+    until = start[1:] - start[:-1]
+    np.minimum(lasts[:-1], until, out=lasts[:-1], where=pitch[1:] == pitch[:-1])
+    start, pitch, lasts = sort_rows(start, pitch, lasts)
+    edges = np.searchsorted(start, begun).tolist()
+    start -= np.repeat(begun[:-1], np.diff(edges))
+    notes = np.array([start, start + lasts, pitch]).T
+    return [
+        Score(notes[a:b], steps_per_quarter, length, score.tempo, score.time_signature)
+        for (a, b), length, score in zip(pairwise(edges), lengths, scores)
+    ]
+
+
+def sort_rows(*columns: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Columns of whole numbers from 0, their rows in order; packed into a number each, rows are sorted much faster."""
+    widths = [int(column.max(initial=0)).bit_length() for column in columns]
+    if sum(widths) > 64:
+        order = np.lexsort(columns[::-1])
+        return [column.take(order) for column in columns]
+    dtype = np.uint32 if sum(widths) <= 32 else np.uint64
+    rows: NDArray[Any] = columns[0].astype(dtype)
+    for column, width in zip(columns[1:], widths[1:]):
+        rows = rows << width | column.astype(dtype)
+    rows.sort()
+    found = list[NDArray[Any]]()
+    for width in widths[::-1]:
+        found.append((rows & ((1 << width) - 1)).astype(np.int64))
+        rows >>= width
+    return found[::-1]

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +32,11 @@ MAX_TRACKS = 1 << 12  # of a file; parts too
 MAX_NOTES = 1 << 18  # of a file; a long opera has half as many
 BEFORE = 4096  # bytes in which a file's header is looked for: some programs put something of their own before it
 DRUM_CHANNEL = 9
-PLACE = 32  # bits for the number of an event: where things are sorted, it stands below what they are sorted by
+PLACE, SMALL = 32, 20  # bits for the number of an event, which stands below what is sorted; of MAX_PLAYED at most
 AGAIN = "export it again from its source"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """The notes of one track, channel and program in order of their beginnings; notes: int64 (N, 3) as in Score."""
 
     name: str
@@ -61,7 +61,7 @@ class File:
     damage: str = ""
 
 
-@dataclass
+@dataclass(slots=True)
 class Track:
     """What is found out of a track, bit by bit.
 
@@ -147,11 +147,10 @@ def _file(ticks_per_quarter: int, tracks: list[Track]) -> File | MusicgenError:
     if not parts and (damage or not tracks):
         return MusicgenError(f"damaged MIDI file ({damage or 'no track'}); {AGAIN}")
     timed = [meta for track in tracks for meta in track.metas]
-    tempos = sorted((tick, int.from_bytes(text[:3], "big")) for tick, kind, text in timed if kind == TEMPO)
+    tempos = sorted([(tick, int.from_bytes(text[:3], "big")) for tick, kind, text in timed if kind == TEMPO])
     metres = [(tick, _playable_metre(text[0], text[1])) for tick, kind, text in timed if kind == METRE]
     _, metre = min(metres, key=lambda at: at[0], default=(0, (4, 4)))
-    ends = [track.length for track in tracks if track.parts]
-    length = max([*ends, *(tick for tick, kind, _ in timed if kind == MARKER)], default=0)
+    length = max([track.length for track in tracks] + [tick for tick, kind, _ in timed if kind == MARKER], default=0)
     return File(ticks_per_quarter, parts, tempos, metre, length, damage)
 
 
@@ -209,22 +208,25 @@ def _add_parts(
     begun, counts: what came before each track in ticks and in events, and before the end
     """
     event, status, pitch, velocity = notes
-    track = np.repeat(np.arange(len(tracks)), np.diff(np.searchsorted(event, counts)))
+    counted = np.diff(np.searchsorted(event, counts))
+    track = np.repeat(np.arange(len(tracks)), counted)
     strikes = (status >> 4 == NOTE_ON) & (velocity > 0)
     struck = np.flatnonzero(strikes)
     if len(struck) > MAX_NOTES:
         raise too_many(f"{MAX_NOTES} notes")
     if not len(struck):
         return
-    end = _ends(track, status, pitch, strikes)[struck]
-    now = total[event + 1] - begun[track]
-    silence = np.diff(begun) + [track.rest for track in tracks]  # the last tick of each track
-    until = np.where(end < 0, silence[track[struck]], now[end])
-    lane = (track[struck] << 4) + (status[struck] & 0xF)
-    part = lane << 7 | _programs(programs, counts, lane, event[struck])
-    order = np.argsort(part, kind="stable")
-    part, end, until, struck = part[order], end[order], until[order], struck[order]
-    table = np.stack([now[struck], until, np.minimum(pitch[struck], 127)], 1)
+    end = _ends(track, status, pitch, strikes).take(struck)
+    now = total[1:].take(event) - np.repeat(begun[:-1], counted)
+    until = now.take(end)
+    lane = track.take(struck) << 4 | status.take(struck) & 0xF
+    held = np.flatnonzero(end < 0)  # to the last tick of their track
+    until[held] = (np.diff(begun) + [track.rest for track in tracks]).take(lane.take(held) >> 4)
+    part = lane << 7 | _programs(programs, counts, lane, event.take(struck))
+    if (part[1:] < part[:-1]).any():
+        order = np.argsort(part, kind="stable")
+        part, end, until, struck = (column.take(order) for column in (part, end, until, struck))
+    table = np.array([now.take(struck), until, np.minimum(pitch.take(struck), 127)]).T
     edges = np.flatnonzero(np.append(True, part[1:] != part[:-1]))
     if len(edges) > MAX_TRACKS:
         raise too_many(f"{MAX_TRACKS} tracks")
@@ -241,18 +243,22 @@ def _ends(track: Integers, status: Octets, pitch: Octets, strikes: Bits) -> Inte
 
     Of all events that begin or end notes, in order; strikes: which of them begin one.
     """
-    key = (status & 0xF).astype(np.uint16) << 8 | pitch
-    order = np.argsort(key, kind="stable")  # by key, then by track, then in time
-    what = (track << 16 | key)[order] << 1 | ~strikes[order]
-    ends = np.full(len(what), -1)
-    leaves, change = what & 1, what[1:] ^ what[:-1]  # 1 between the beginning and the end of a key, or the reverse
-    pairs = np.flatnonzero((change == 1) & (leaves[:-1] == 0))
-    ends[order[pairs]] = order[pairs + 1]
-    odd = np.flatnonzero(np.append(leaves[:1], (change == 0) | ((change > 1) & (leaves[1:] == 1))))
-    if len(odd):  # not a beginning and an end in turn
-        group = np.append(0, np.cumsum(change > 1))
-        some = np.flatnonzero(np.bincount(group[odd], minlength=len(what))[group])
-        _match(what[some], order[some], ends)
+    key = ((status & 0xF).astype(np.uint32) << 8 | pitch) << SMALL | np.arange(len(status), dtype=np.uint32)
+    key.sort()  # by key, then by track, then in time
+    order, track = (key & (1 << SMALL) - 1).astype(np.int64), track.astype(np.int32)
+    key >>= SMALL
+    track, leaves = track.take(order), ~strikes.take(order)
+    same = np.append(False, (key[1:] == key[:-1]) & (track[1:] == track[:-1]))
+    due = same.copy()
+    due[1:] &= ~leaves[:-1]
+    pairs = np.flatnonzero(due & leaves)
+    ends = np.full(len(order), -1)
+    ends[order.take(pairs - 1)] = order.take(pairs)
+    odd = np.flatnonzero(due != leaves)
+    if len(odd):
+        group = np.cumsum(~same)
+        some = np.flatnonzero(np.bincount(group[odd], minlength=len(group) + 1)[group])
+        _match(group[some] << 1 | leaves[some], order[some], ends)
     return ends
 
 
@@ -273,10 +279,11 @@ def _programs(changes: Played, counts: Integers, lane: Integers, struck: Integer
     """The program at each event in `struck`: that of the last change before it in its lane, else 0."""
     event, status, program, _ = changes
     lanes = np.searchsorted(counts, event, "right") - 1 << 4 | status & 0xF
-    order = np.argsort(lanes, kind="stable")
-    known = np.append(-1, (lanes << PLACE | event)[order])
-    last = np.searchsorted(known, lane << PLACE | struck) - 1
-    return np.where(known[last] >> PLACE == lane, np.append(0, program[order] & 0x7F)[last], 0)
+    known = np.append(np.arange(16 * len(counts)), lanes) << PLACE  # 0 from the first event on
+    known[len(known) - len(event) :] |= event
+    order = np.argsort(known, kind="stable")
+    last = np.searchsorted(known.take(order), lane << PLACE | struck, "right") - 1
+    return np.append(np.zeros(16 * len(counts), np.int64), program & 0x7F).take(order.take(last))
 
 
 def _playable_metre(numerator: int, power: int) -> tuple[int, int]:

@@ -69,8 +69,6 @@ def open_input(path: Path, made_by: str = "", limit: int = -1) -> BinaryIO:
         if sys.stdin is None or sys.stdin.isatty():
             raise MusicgenError("nothing to read: name a file, or pipe one in")
         return io.BytesIO(sys.stdin.buffer.read(enough))
-    if path.is_dir():
-        raise MusicgenError(f"{path}: is a folder, not a file")
     try:
         file = path.open("rb")
         return file if file.seekable() else io.BytesIO(file.read(enough))
@@ -78,7 +76,8 @@ def open_input(path: Path, made_by: str = "", limit: int = -1) -> BinaryIO:
         hint = f"; `{made_by}` makes it" if made_by else "; is the name right?"
         raise MusicgenError(f"{path}: no such file{hint}") from None
     except OSError as error:
-        raise MusicgenError(f"{path}: {error.strerror or error}") from None
+        cause = "is a folder, not a file" if path.is_dir() else error.strerror or error
+        raise MusicgenError(f"{path}: {cause}") from None
 
 
 def read_bytes(path: Path, made_by: str = "", limit: int = -1) -> bytes:

@@ -9,18 +9,18 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 from musicgen_cli import corpus as corpora
 from musicgen_cli import midi, representations, smf, vocabulary
 from musicgen_cli.errors import MusicgenError, or_raise
-from musicgen_cli.score import Score, on_keyboard
+from musicgen_cli.score import Draft, Score, on_keyboard
 from musicgen_cli.streams import PIPE, name_of, naming, open_input, read_bytes, say
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
 
-BATCH = 1 << 16  # bytes of small MIDI files that are read at once: what they become fits into a cache
+BATCH = 1 << 17  # bytes of small MIDI files that are read at once: what they become fits into a cache
 LEAST = 1 << 9  # bytes that a file counts for
 OFF = "notes off the 88 keys left out"
 MAX_CHECKPOINT = 4 << 30  # bytes that are read from a pipe
@@ -32,10 +32,13 @@ OPTIONS = {
 }
 
 
-class Heard(NamedTuple):
-    """The score of a MIDI file, what befell how many notes, its damage, and its SHA-256."""
+S = TypeVar("S")
 
-    score: Score
+
+class Heard(NamedTuple, Generic[S]):
+    """The score of a MIDI file or its draft, what befell how many notes, its damage, and its SHA-256."""
+
+    score: S
     befell: Counter[str]
     damage: str
     digest: str
@@ -105,17 +108,17 @@ def _size(path: Path) -> int:
 
 def read_songs(
     paths: Sequence[Path], *, limit: int, drums: bool, tracks: Collection[str], programs: Collection[int]
-) -> list[Heard | MusicgenError]:
+) -> list[Heard[Draft] | MusicgenError]:
     """What is heard in MIDI files of at most `limit` bytes each, or what is wrong with them, by name."""
     given = [_read(path, limit) for path in paths]
     parsed = iter(smf.parse_all([data for data in given if isinstance(data, bytes)]))
-    results = list[Heard | MusicgenError]()
+    results = list[Heard[Draft] | MusicgenError]()
     for path, data in zip(paths, given):
         try:
             data = or_raise(data)
             with naming(path):
                 file = or_raise(next(parsed))
-                score, befell = midi.merge(file, drums=drums, tracks=tracks, programs=programs)
+                score, befell = midi.draft(file, drums=drums, tracks=tracks, programs=programs)
             results.append(Heard(score, befell, file.damage, hashlib.sha256(data).hexdigest()))
         except MusicgenError as error:
             results.append(error)
@@ -124,20 +127,23 @@ def read_songs(
 
 def quantised_songs(
     paths: Sequence[Path], *, form: str, steps_per_quarter: int, max_steps: int, **options: Any
-) -> list[Heard | MusicgenError]:
+) -> list[Heard[Score] | MusicgenError]:
     """The same by `read_songs`, quantised so that it can be written in this form; a song without notes is an error."""
     heard = read_songs(paths, **options)
     scores = [one.score for one in heard if isinstance(one, Heard)]
     quantised = iter(representations.quantise_for(form, scores, steps_per_quarter, max_steps))
-    for i, one in enumerate(heard):
-        if isinstance(one, Heard):
-            score = next(quantised)
-            one.befell[OFF] = int((~on_keyboard(one.score)).sum())
-            if one.befell[OFF] == len(one.score.notes):
-                reasons = ", ".join(f"{n} {what}" for what, n in (+one.befell).items())
-                score = MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))
-            heard[i] = score if isinstance(score, MusicgenError) else one._replace(score=score)
-    return heard
+    results = list[Heard[Score] | MusicgenError]()
+    for one in heard:
+        if isinstance(one, MusicgenError):
+            results.append(one)
+            continue
+        score = next(quantised)
+        one.befell[OFF] = int((~on_keyboard(one.score)).sum())
+        if one.befell[OFF] == len(one.score.notes):
+            reasons = ", ".join(f"{n} {what}" for what, n in (+one.befell).items())
+            score = MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))
+        results.append(score if isinstance(score, MusicgenError) else Heard(score, *one[1:]))
+    return results
 
 
 def _read(path: Path, limit: int) -> bytes | MusicgenError:

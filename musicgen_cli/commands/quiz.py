@@ -132,6 +132,7 @@ def _songs(path: Path) -> list["Piece"]:
     from musicgen_cli.commands.inputs import load_corpus, midi_files, read_songs
     from musicgen_cli.errors import or_raise
     from musicgen_cli.quiz import Piece
+    from musicgen_cli.score import Score
     from musicgen_cli.streams import say
 
     if not path.is_dir():
@@ -141,13 +142,13 @@ def _songs(path: Path) -> list["Piece"]:
     for file in midi_files([path], lambda verdict, file, cause: say(f"{verdict} {file}: {cause}")):
         try:
             (heard,) = read_songs([file], limit=smf.MAX_BYTES, drums=False, tracks=(), programs=())
-            score, _, damage, _ = or_raise(heard)
+            draft, _, damage, _ = or_raise(heard)
         except MusicgenError as error:
             say(f"skipped {error}")
             continue
         if damage:
             say(f"damaged {file}: {damage}; what comes before is kept")
-        songs.append(Piece(str(file), score))
+        songs.append(Piece(str(file), Score(*draft)))
     if not songs:
         raise MusicgenError(f"{path}: no MIDI files in it that can be read")
     return songs
