@@ -1,6 +1,5 @@
 """A score as a piano roll: a row per step, 88 keys, and for each key two bits (start, continue) or one (sounds)."""
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,23 +10,36 @@ from musicgen_cli.score import KEYS, LOWEST, Score
 NAME = "roll"
 ROW = KEYS * 2  # bits of a step
 BYTES = ROW // 8  # of a packed step
-CHUNK = 1 << 18  # bits drawn at once
+SPARSE = 8  # keys held at once up to which they are drawn one by one; above, step by step
+CHUNK = 1 << 8  # steps drawn at once: they fit into a cache
 
 
 def encode(score: Score, bits: int = 2) -> NDArray[np.bool_]:
     """Draw a quantised score as a roll, bool (T, 88, 2) of start and continue, or with one bit (T, 88) of sounding."""
-    roll = np.zeros((score.length, KEYS, 2), bool)
+    roll = np.zeros((score.length + 1, KEYS, 2), bool)  # with a row for what ends with the last step
     bit = roll.ravel()
     start, end, pitch = score.notes.T
     place = (start * KEYS + pitch - LOWEST) * 2  # of the start bits
-    bit[place] = True
     held = end - start - 1
     total = np.append(0, np.cumsum(held))
-    edges = [0, *np.searchsorted(total, np.arange(CHUNK, total[-1], CHUNK)).tolist(), len(held)]
-    for a, b in pairwise(edges):
-        before = np.repeat(place[a:b] + ROW + 1 - ROW * total[a:b], held[a:b])
-        bit[before + ROW * np.arange(total[a], total[b])] = True
-    return roll if bits == 2 else sounding(roll)
+    if total[-1] <= SPARSE * len(roll):
+        after = np.repeat(place + ROW + 1 - ROW * total[:-1], held)
+        after += np.arange(0, ROW * total[-1], ROW)
+        bit[after] = True
+    else:
+        change = np.stack([place, place + held * ROW])[:, held > 0] + ROW + 1
+        bit[change] = True
+        _hold(roll)
+    bit[place] = True
+    return roll[:-1] if bits == 2 else sounding(roll[:-1])
+
+
+def _hold(roll: NDArray[np.bool_]) -> None:
+    """Set each bit from where it is set to where it is set again, which is after it, by eight keys' bytes at once."""
+    rows = roll.reshape(len(roll), ROW).view(np.uint64)
+    for begin in range(0, len(rows), CHUNK - 1):
+        some = rows[begin : begin + CHUNK]  # with the last row of the chunk before
+        np.bitwise_xor.accumulate(some, 0, out=some)
 
 
 def decode(
