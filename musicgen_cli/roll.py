@@ -1,6 +1,5 @@
 """A score as a piano roll: a row per step, 88 keys, and for each key two bits (start, continue) or one (sounds)."""
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,27 +10,38 @@ from musicgen_cli.score import KEYS, LOWEST, Score
 NAME = "roll"
 ROW = KEYS * 2  # bits of a step
 BYTES = ROW // 8  # of a packed step
-CHUNK = 1 << 18  # bits drawn at once
+SPARSE = 8  # keys held at once up to which they are drawn one by one; above, step by step
+CHUNK = 1 << 8  # steps drawn at once: they fit into a cache
 BEGIN, CONTINUE = 0x0001, 0x0100  # start and continue as one number, the lower byte first
 
 
 def encode(score: Score, bits: int = 2) -> NDArray[np.bool_]:
     """Draw a quantised score as a roll, bool (T, 88, 2) of start and continue, or with one bit (T, 88) of sounding."""
-    keys = np.zeros(score.length * KEYS, "<u2")  # whose bytes are the two bits
+    keys = np.zeros((score.length + 1) * KEYS, "<u2")  # whose bytes are the two bits; a row for what ends with the last
     start, end, pitch = score.notes.T
     steps = end - start
     total = np.zeros(len(steps) + 1, np.int64)
     np.cumsum(steps, out=total[1:])
     place = start * KEYS + pitch - LOWEST
-    before = place - KEYS * total[:-1]
-    edges = [0, *total.searchsorted(np.arange(CHUNK, total[-1], CHUNK)).tolist(), len(steps)]
-    for a, b in pairwise(edges):
-        at = np.repeat(before[a:b], steps[a:b])
-        at += np.arange(KEYS * total[a], KEYS * total[b], KEYS)
+    if total[-1] * KEYS <= SPARSE * len(keys):
+        at = np.repeat(place - KEYS * total[:-1], steps)
+        at += np.arange(0, KEYS * total[-1], KEYS)
         keys[at] = CONTINUE
+    else:
+        after, until = place + KEYS, place + steps * KEYS
+        keys[np.append(after[steps > 1], until[steps > 1])] = CONTINUE
+        _hold(keys)
     keys[place] = BEGIN
-    roll = keys.view(bool).reshape(-1, KEYS, 2)
+    roll = keys[:-KEYS].view(bool).reshape(-1, KEYS, 2)
     return roll if bits == 2 else sounding(roll)
+
+
+def _hold(keys: NDArray[np.uint16]) -> None:
+    """Set each key from where it is set to where it is set again, which is after it, four of them at once."""
+    rows = keys.view(np.uint64).reshape(-1, ROW // 8)
+    for begin in range(0, len(rows), CHUNK - 1):
+        some = rows[begin : begin + CHUNK]  # with the last row of the chunk before
+        np.bitwise_xor.accumulate(some, 0, out=some)
 
 
 def decode(

@@ -1,9 +1,7 @@
 """Standard MIDI Files as they come from strangers: read as far as they go, in time and memory that are bounded."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +26,7 @@ from musicgen_cli.events import (
 from musicgen_cli.score import DENOMINATORS
 
 MAX_BYTES = 16 << 20  # of a file, unless somebody raises it
-MAX_TRACKS = 1 << 12  # of a file; parts too
+MAX_TRACKS = 1 << 11  # of a file, and other chunks; parts too: every program on every channel
 MAX_NOTES = 1 << 18  # of a file; a long opera has half as many
 BEFORE = 4096  # bytes in which a file's header is looked for: some programs put something of their own before it
 DRUM_CHANNEL = 9
@@ -101,11 +99,11 @@ def _parse_together(files: Sequence[bytes]) -> list[File | MusicgenError]:
     for data in files:
         try:
             data, at, ticks_per_quarter = _opened(data)
+            chunks = enumerate(_chunks(data, at), 1)
+            tracks = [Track(number, size + begin, size + end, cut) for number, (begin, end, cut) in chunks]
         except MusicgenError as error:
             opened.append(error)
             continue
-        chunks = enumerate(islice(_chunks(data, at), MAX_TRACKS + 1), 1)
-        tracks = [Track(number, size + begin, size + end, cut) for number, (begin, end, cut) in chunks]
         opened.append((ticks_per_quarter, tracks))
         whole.append(data)
         size += len(data)
@@ -135,8 +133,6 @@ def _follow(trail: events.Trail, track: Track) -> None:
     track.metas = trail.metas[told:]
     own = {kind: text for _, kind, text in track.metas}
     track.name = own.get(NAME, b"").decode("utf-8", "replace")
-    if track.number > MAX_TRACKS:
-        raise too_many(f"{MAX_TRACKS} tracks")
     if not track.damage and track.cut and END_OF_TRACK not in own:
         track.damage = "the end of the file"
 
@@ -156,8 +152,11 @@ def _file(ticks_per_quarter: int, tracks: list[Track]) -> File | MusicgenError:
 
 def _chunks(data: bytes, at: int) -> Iterator[tuple[int, int, bool]]:
     """Where each track begins and ends, and whether there should be more of it; until another file begins."""
+    count = 0
     while at + 8 <= len(data) and data[at : at + 4] != b"MThd":
-        tag, begin = data[at : at + 4], at + 8
+        tag, begin, count = data[at : at + 4], at + 8, count + 1
+        if count > MAX_TRACKS:
+            raise too_many(f"{MAX_TRACKS} tracks and other chunks")
         size = int.from_bytes(data[at + 4 : begin], "big")
         at = _end(data, begin, size)
         if tag == b"MTrk":
@@ -185,10 +184,12 @@ def _unwrapped(data: bytes) -> bytes:
     if data[:4] != b"RIFF" or data[8:12] != b"RMID":
         return data
     at = 12
-    while data[at : at + 4] != b"data" and at < len(data):
+    for _ in range(MAX_TRACKS):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"data" or at >= len(data):
+            return data[at + 8 : at + 8 + size]
         at += 8 + size + size % 2
-    return data[at + 8 : at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")]
+    raise too_many(f"{MAX_TRACKS} chunks")
 
 
 def _end(data: bytes, begin: int, size: int) -> int:
@@ -263,16 +264,19 @@ def _ends(track: Integers, status: Octets, pitch: Octets, strikes: Bits) -> Inte
 
 
 def _match(what: Integers, event: Integers, ends: Integers) -> None:
-    """Set the ends of notes, one after another; what: the key of an event, times 2, plus 1 where it is an end."""
+    """Set the ends of notes that overlap; what: the key of an event, times 2, plus 1 where it is an end."""
     ends[event] = -1
-    before, sounding = -1, deque[int]()
-    for one, number in zip(what.data, event.data):
-        if one >> 1 != before:
-            before, sounding = one >> 1, deque()
-        if not one & 1:
-            sounding.append(number)
-        elif sounding:
-            ends[sounding.popleft()] = number
+    leaves = what & 1
+    change = np.flatnonzero(np.diff(what >> 1, prepend=-1))
+    key = np.repeat(np.arange(len(change)), np.diff(change, append=len(what)))
+    sounding = np.append(0, np.cumsum(1 - 2 * leaves))
+    sounding = sounding[1:] - sounding[change][key]
+    apart = key * (len(what) + 1)  # so that the lows of a key are below those of the one before
+    low = np.minimum.accumulate(np.minimum(sounding, 0) - apart)
+    idle = np.diff(low, prepend=1) < 0  # an end too many is a new low
+    struck, left = np.flatnonzero(leaves == 0), np.flatnonzero((leaves == 1) & ~idle)
+    number = np.arange(len(left)) - np.searchsorted(key[left], key[left])
+    ends[event[struck[np.searchsorted(key[struck], key[left]) + number]]] = event[left]
 
 
 def _programs(changes: Played, counts: Integers, lane: Integers, struck: Integers) -> Integers:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -55,6 +57,19 @@ def test_one_bit_rolls_join_what_repeats_and_keep_what_sounds():
 @given(quantised())
 def test_decode_undoes_encode(score):
     assert roll.decode(roll.encode(score), score.ticks_per_quarter, score.tempo, score.time_signature) == score
+
+
+def test_crowded_music_is_drawn_note_for_note():
+    dice = np.random.default_rng(7)
+    cuts = [np.unique(np.append(dice.integers(0, 700, 5), [0, 700])) for _ in range(88)]
+    notes = [(a, b, 21 + key) for key, at in enumerate(cuts) for a, b in pairwise(at.tolist()) if dice.random() < 0.8]
+    bits = roll.encode(Score(notes, 4, 700))
+    wanted = np.zeros((700, 88, 2), bool)
+    for start, end, pitch in notes:
+        wanted[start, pitch - 21, 0] = True
+        wanted[start + 1 : end, pitch - 21, 1] = True
+    assert wanted.sum(dtype=int) > roll.SPARSE * 700
+    assert np.array_equal(bits, wanted)
 
 
 @given(rolls(), st.sampled_from([1, 4, 7, 12]))
