@@ -178,7 +178,7 @@ def _each(change: Callable[[Any], Any], value: Any) -> Any:
 
 def load(file: BinaryIO) -> Checkpoint:
     """Read a checkpoint from a seekable file; raises MusicgenError for anything else."""
-    if not file.seek(0, 2):
+    if not (size := file.seek(0, 2)):
         raise MusicgenError("is empty; did the command before it fail?")
     try:
         archive.check(file)
@@ -189,7 +189,7 @@ def load(file: BinaryIO) -> Checkpoint:
             raise MusicgenError("was made by a newer musicgen; upgrade this one")
         if version < VERSION:
             raise MusicgenError("was made by an older musicgen; train it again")
-        if values.pop("digest") != archive.digest(values):
+        if values.pop("digest") != archive.digest(values, size):
             raise ValueError
         checkpoint = Checkpoint(**values)
         _check(checkpoint)
