@@ -74,6 +74,16 @@ def test_words_are_the_same_from_the_same_seeds(model, how):
     assert_the_same(*played_both_ways(trained, trained.prime(np.array(["C4:2", "D4:3", "R:1"])), **how))
 
 
+@pytest.mark.parametrize("temperature", [0, 1])
+@pytest.mark.parametrize("bias", [np.nan, np.inf, -np.inf])
+def test_songs_end_whatever_words_weigh(bias, temperature):  # as weights that overflow made them: nothing was drawn
+    trained = a_checkpoint("next", "words", "cross-entropy")
+    trained.state_dict["head.bias"][:] = bias
+    draw = drawer(trained, [Coins(0)], temperature=temperature)
+    made = Player(trained).play(trained.prime(trained.nothing)[None], 9, draw, trained.lasting)
+    assert (made >= 2).all()
+
+
 @pytest.mark.parametrize("model", ["next", "poly"])
 def test_what_reads_songs_from_their_beginning_plays_the_same(model):
     trained = a_checkpoint(model, source=0)
