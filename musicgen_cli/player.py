@@ -16,6 +16,7 @@ from musicgen_cli.roll import ROW
 from musicgen_cli.vocabulary import SPECIALS
 
 HALF = np.float32(0.5)
+ALONE = ("text", "next")
 APART = ("seq2seq", "poly")  # models that read with another LSTM than they write with
 
 Floats = NDArray[np.float32]
@@ -26,7 +27,9 @@ Draw = Callable[[Floats, NDArray[Any]], NDArray[Any]]  # logits (B, outputs), th
 def can_play(checkpoint: Checkpoint) -> bool:
     """Whether it is a model of steps as they are: no chords spelled note by note, nothing recalled."""
     more = any(checkpoint.model_arguments.get(name) for name in ("chords", "memory", "tonality", "shifts"))
-    return not more and checkpoint.loss in (*BITS, "cross-entropy")
+    losses = ("cross-entropy",) if checkpoint.words else (*BITS, "cross-entropy")
+    told = checkpoint.loss != "focal" or "gamma" in checkpoint.loss_arguments
+    return not more and told and checkpoint.loss in losses and checkpoint.model in ALONE + APART
 
 
 class Layers:

@@ -1,5 +1,7 @@
 """Without PyTorch the same music is played as with it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -98,6 +100,12 @@ def test_what_it_does_not_know_it_does_not_play(more):
     assert not can_play(trained)
     with pytest.raises(MusicgenError, match="damaged"):
         Player(trained)
+
+
+@pytest.mark.parametrize("changes", [{"model": "other"}, {"loss_arguments": {}}])
+def test_what_it_would_have_to_guess_it_does_not_play(changes):
+    assert can_play(a_checkpoint("next"))
+    assert not can_play(replace(a_checkpoint("next"), **changes))
 
 
 def test_what_weighs_nothing_known_is_refused():

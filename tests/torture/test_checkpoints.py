@@ -296,6 +296,12 @@ CRAFTED = {
     "rates that are none": torch_saved(rates=[float("nan")] * 176),
     "a threshold that is none": torch_saved(threshold=float("nan")),
     "a threshold of one": resaved(VALUES | {"threshold": 1.0}),
+    "a source that is a truth": resaved(VALUES | {"source": True}),
+    "a side that is a number": resaved(VALUES | {"split": {"train": 7}}),
+    "a weight that is a number": resaved(VALUES | {"state_dict": weights(**{SOME: 7})}),
+    "an epoch of nothing": resaved(VALUES | {"history": [{}]}),
+    "ids of no words": resaved(VALUES | {"model_arguments": SIZES | {"ids": True}}),
+    "bits of another loss": resaved(VALUES | {"loss": "cross-entropy", "loss_arguments": {}}),
     "something more": resaved(VALUES | {"more": 1}),
     **{
         f"another kind of {field.name}": resaved(VALUES | {field.name: 7 if "dict" in str(field.type) else {1: None}})
@@ -345,6 +351,15 @@ def test_a_state_that_nothing_can_go_on_from_is_said_to_be_so(changes, begun, tm
     code, lines = run("musicgen train rolls.npy --resume -q", folder)
     assert (code, len(lines)) == (1, 1)
     assert re.match(r"musicgen: error: model.pt: (lacks settings|holds nothing).*; train anew", lines[0])
+
+
+@pytest.mark.parametrize("what", ["a source that is a truth", "a side that is a number", "an epoch of nothing"])
+def test_what_cannot_be_shown_or_played_is_a_damaged_checkpoint(what, tmp_path):
+    (tmp_path / "model.pt").write_bytes(CRAFTED[what])
+    for line in ("musicgen show model.pt", "musicgen sample model.pt --device cpu --length 4 -o new.npy"):
+        code, lines = run(line, tmp_path)
+        assert (code, len(lines)) == (1, 1)
+        assert "damaged" in lines[0]
 
 
 def test_what_is_larger_than_any_that_is_read_is_not_written():
