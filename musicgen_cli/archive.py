@@ -27,8 +27,10 @@ RECORD = re.compile(
 )
 END = struct.Struct("<4sQ2H2L4Q4sLQL4s4H2LH")  # of an archive, as PyTorch writes it: three records
 MAX_PICKLE, MAX_CONTAINERS = 16 << 20, 100_000  # bytes, and what takes many times its place in memory
+MAX_LIST = 1 << 20  # bytes that list what is in an archive: in memory they are ten times as many
 CHUNK = 1 << 20  # bytes that are read at once
 MAX_VALUES = 1 << 20  # a list in a list, twice, thirty times over, would be a billion
+SPOKEN = 16  # bytes that are hashed for one of the file: of a short name that a pickle says again by two bytes
 
 # What torch.save writes: names, opcodes, and what some of those may be of.
 GLOBALS = {
@@ -49,6 +51,8 @@ def check(file: BinaryIO) -> None:
     """Refuse, by ValueError, what is no checkpoint before any of it is made: its archive, checksums and pickle."""
     size = file.seek(0, 2)
     try:
+        if not _ends_once(file, size):
+            raise ValueError("changed since it was written")
         with zipfile.ZipFile(file) as archive:
             records = {record.filename: record for record in archive.infolist()}
             folder = next(iter(records)).partition("/")[0] + "/"
@@ -57,7 +61,7 @@ def check(file: BinaryIO) -> None:
             pickled = records[f"{folder}data.pkl"]
             if not stored or not known or len(records) < len(archive.infolist()) or pickled.file_size > MAX_PICKLE:
                 raise ValueError("packed, too large, or of something else")
-            if not _ends_once(file, size) or archive.testzip():
+            if sum(record.file_size for record in records.values()) > size or archive.testzip():
                 raise ValueError("changed since it was written")
             with warnings.catch_warnings(action="error"):  # of names that are no names
                 _check_pickle(archive.read(pickled))
@@ -78,7 +82,7 @@ def check(file: BinaryIO) -> None:
 def _ends_once(file: BinaryIO, size: int) -> bool:
     """Whether all that says where the list of what is in an archive stands says the same: right before its end.
 
-    Else two readers could find two lists.
+    Else two readers could find two lists. One that is too long is none.
     """
     end = size - END.size
     file.seek(end)
@@ -87,18 +91,20 @@ def _ends_once(file: BinaryIO, size: int) -> bool:
     )
     marks = (large, where, small) == (b"PK\6\6", b"PK\6\7", b"PK\5\6")
     agree = (length, at, listed_32, begin_32, comment) == (44, end, listed, begin, 0)
-    return bool(marks and agree and begin + listed == end)
+    return bool(marks and agree and begin + listed == end and listed <= MAX_LIST)
 
 
 def _check_pickle(data: bytes) -> None:
-    containers = remembered = 0
+    containers = values = remembered = 0
     for opcode, operand, _ in pickletools.genops(data):
         containers += opcode.name in CONTAINERS
         needed = operand in OPERANDS[opcode.name] if opcode.name in OPERANDS else opcode.name in OPCODES
         if opcode.name in ("BINPUT", "LONG_BINPUT"):
             needed = operand == remembered  # one place after the other: they take memory
             remembered += 1
-        if not needed or containers > MAX_CONTAINERS:
+        else:
+            values += 1
+        if not needed or containers > MAX_CONTAINERS or max(values, remembered) > MAX_VALUES:
             raise ValueError("asks for more than a checkpoint needs")
 
 
@@ -114,51 +120,66 @@ class _Reader(pickle.Unpickler):
     def __init__(self, archive: zipfile.ZipFile):
         self.archive = archive
         self.folder = archive.namelist()[0].partition("/")[0]
-        self.left = 2 * sum(record.file_size for record in archive.infolist())  # bytes: read once and shown once
+        self.unread = {record.filename: record for record in archive.infolist()}
+        self.arrays = list[NDArray[Any]]()
         if archive.read(f"{self.folder}/byteorder") != b"little":
             raise ValueError("its numbers begin with their large end")
         super().__init__(archive.open(f"{self.folder}/data.pkl"))
 
-    def find_class(self, module: str, name: str) -> Any:
-        return {"OrderedDict": OrderedDict, "_rebuild_tensor_v2": self._tensor}.get(name) or DTYPES[name]
+    def load(self) -> Any:
+        values = super().load()
+        for array in self.arrays:
+            array.flags.writeable = True
+        return values
 
-    def persistent_load(self, said: Any) -> NDArray[Any]:
+    def find_class(self, module: str, name: str) -> Any:
+        return {"OrderedDict": self._hooks, "_rebuild_tensor_v2": self._tensor}.get(name) or DTYPES[name]
+
+    def _hooks(self) -> OrderedDict[Any, Any]:
+        """Of a tensor: none. What could be made of an array would be many times as large."""
+        return OrderedDict()
+
+    def persistent_load(self, said: Any) -> tuple[str, np.dtype[Any], int]:
         _, dtype, key, _, count = said
-        record = self.archive.getinfo(f"{self.folder}/data/{key}")
-        self._pay(record.file_size)
+        return key, dtype, count
+
+    def _tensor(self, storage: Any, begin: int, shape: Any, strides: Any, *_: Any) -> NDArray[Any]:
+        """All numbers of a storage, one after the other; nobody else has them, and no pickle sets them."""
+        key, dtype, count = storage
+        record = self.unread.pop(f"{self.folder}/data/{key}")
         if count * dtype.itemsize != record.file_size:
             raise ValueError("numbers are missing")
         numbers = np.empty(count, dtype)
-        place = numbers.view(np.uint8)
-        with self.archive.open(record) as opened:
-            for begin in range(0, len(place), CHUNK):
-                part = opened.read(CHUNK)
-                place[begin : begin + len(part)] = np.frombuffer(part, np.uint8)
-        return numbers
-
-    def _tensor(self, numbers: NDArray[Any], begin: int, shape: Any, strides: Any, *_: Any) -> NDArray[Any]:
-        """All numbers of a storage, one after the other."""
-        self._pay(numbers.nbytes)
-        array = numbers.reshape(shape)
+        array, place = numbers.reshape(shape), numbers.view(np.uint8)
         steps = [(size, stride * array.itemsize) for size, stride in zip(shape, strides, strict=True) if size > 1]
         own = [(size, stride) for size, stride in zip(array.shape, array.strides) if size > 1]
         if begin or array.shape != shape or (array.size and steps != own):
             raise ValueError("holds a tensor of another kind")
+        with self.archive.open(record) as opened:
+            for at in range(0, len(place), CHUNK):
+                part = opened.read(CHUNK)
+                place[at : at + len(part)] = np.frombuffer(part, np.uint8)
+        array.flags.writeable = False
+        self.arrays.append(array)
         return array
 
-    def _pay(self, count: int) -> None:
-        self.left -= count
-        if self.left < 0:
-            raise ValueError("holds the same numbers twice")
 
-
-def digest(values: Any) -> str:
+def digest(values: Any, size: int | None = None) -> str:
     """A hash of plain values and arrays, order and all.
 
-    Raises ValueError where something else is among them, or a number that is not finite.
+    size: of the file that they come from, where it may be a stranger's
+    Raises ValueError where something else is among them, a number that is not finite, or the same again and again.
     """
-    whole = hashlib.blake2b(digest_size=16)
-    _add(values, whole.update, itertools.count())
+    whole, left = hashlib.blake2b(digest_size=16), math.inf if size is None else SPOKEN * size
+
+    def update(data: bytes | memoryview) -> None:
+        nonlocal left
+        left -= len(data)
+        if left < 0:
+            raise ValueError("holds the same again and again")
+        whole.update(data)
+
+    _add(values, update, itertools.count())
     return whole.hexdigest()
 
 

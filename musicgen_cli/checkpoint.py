@@ -178,7 +178,7 @@ def _each(change: Callable[[Any], Any], value: Any) -> Any:
 
 def load(file: BinaryIO) -> Checkpoint:
     """Read a checkpoint from a seekable file; raises MusicgenError for anything else."""
-    if not file.seek(0, 2):
+    if not (size := file.seek(0, 2)):
         raise MusicgenError("is empty; did the command before it fail?")
     try:
         archive.check(file)
@@ -189,7 +189,7 @@ def load(file: BinaryIO) -> Checkpoint:
             raise MusicgenError("was made by a newer musicgen; upgrade this one")
         if version < VERSION:
             raise MusicgenError("was made by an older musicgen; train it again")
-        if values.pop("digest") != archive.digest(values):
+        if values.pop("digest") != archive.digest(values, size):
             raise ValueError
         checkpoint = Checkpoint(**values)
         _check(checkpoint)
@@ -202,7 +202,8 @@ def _check(checkpoint: Checkpoint) -> None:
     """Refuse, by some exception, what could not be used; whether the weights are of the model, `build` sees."""
     for name, hint in get_type_hints(Checkpoint).items():
         kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
-        if not isinstance(getattr(checkpoint, name), tuple(get_origin(kind) or kind for kind in kinds)):
+        value = getattr(checkpoint, name)
+        if isinstance(value, bool) or not isinstance(value, tuple(get_origin(kind) or kind for kind in kinds)):
             raise ValueError
     size, listed, form = checkpoint.model_arguments["size"], len(checkpoint.words), FORMS[checkpoint.form]
     wanted = 0 if form.bits else size
@@ -211,6 +212,12 @@ def _check(checkpoint: Checkpoint) -> None:
     longest = max(map(len, checkpoint.words), default=0)
     bounds = [
         size == (KEYS * form.bits or listed),
+        listed == 0 or listed > len(SPECIALS),
+        bool(checkpoint.model_arguments.get("ids")) == (listed > 0),
+        bool(checkpoint.model_arguments.get("chords")) == (checkpoint.loss == "chord"),
+        checkpoint.model_arguments["outputs"] == size + (form.bits > 0 and not checkpoint.sets_bits),
+        all(isinstance(side, list) for side in checkpoint.split.values()),
+        all(isinstance(weights, np.ndarray) for weights in checkpoint.state_dict.values()),
         all(isinstance(value, int | float) for value in checkpoint.loss_arguments.values()),
         (min(checkpoint.rates) >= 0 and max(checkpoint.rates) <= 1),
         (wanted > 0) <= checkpoint.source <= MAX_STEPS,
@@ -223,4 +230,4 @@ def _check(checkpoint: Checkpoint) -> None:
     if not all(bounds):
         raise ValueError
     Song(tempo=checkpoint.tempo, time_signature=checkpoint.time_signature).check()
-    _ = checkpoint.lasting  # which names what is no word
+    _ = checkpoint.lasting, checkpoint.progress  # which name what is no word, and miss what is not told of an epoch

@@ -109,6 +109,12 @@ def _invoke(arguments: list[str]) -> int:
             group.invoke(context)
     except typer.Exit as done:
         return done.exit_code
+    except RuntimeError as error:
+        if isinstance(
+            error.__cause__, KeyboardInterrupt | SystemExit
+        ):  # as Python 3.11 tells of a signal in __set_name__
+            raise error.__cause__ from None
+        raise
     finally:
         if sys.stdout is not None:
             try:

@@ -16,6 +16,7 @@ from musicgen_cli.roll import ROW
 from musicgen_cli.vocabulary import SPECIALS
 
 HALF = np.float32(0.5)
+ALONE = ("text", "next")
 APART = ("seq2seq", "poly")  # models that read with another LSTM than they write with
 
 Floats = NDArray[np.float32]
@@ -26,7 +27,9 @@ Draw = Callable[[Floats, NDArray[Any]], NDArray[Any]]  # logits (B, outputs), th
 def can_play(checkpoint: Checkpoint) -> bool:
     """Whether it is a model of steps as they are: no chords spelled note by note, nothing recalled."""
     more = any(checkpoint.model_arguments.get(name) for name in ("chords", "memory", "tonality", "shifts"))
-    return not more and checkpoint.loss in (*BITS, "cross-entropy")
+    losses = ("cross-entropy",) if checkpoint.words else (*BITS, "cross-entropy")
+    told = checkpoint.loss != "focal" or "gamma" in checkpoint.loss_arguments
+    return not more and told and checkpoint.loss in losses and checkpoint.model in ALONE + APART
 
 
 class Layers:
@@ -187,12 +190,14 @@ def _tosser(coins: Sequence[Coins], fair: float, slope: float) -> Draw:
 
 def _chooser(coins: Sequence[Coins], of_words: bool, temperature: float, top_k: int | None, top_p: float) -> Draw:
     def draw(logits: Floats, before: NDArray[Any]) -> NDArray[Any]:
-        if of_words:
-            logits[:, : len(SPECIALS)] = -np.inf
-        elif before.shape[1] == ROW:
+        if of_words:  # whatever they weigh: specials last for no time, and no song would end
+            return choose(logits[:, len(SPECIALS) :]) + len(SPECIALS)
+        if before.shape[1] == ROW:
             logits[:, 1:-1:2][~_sounding(before)] = -np.inf
-        choice = logits.argmax(1) if temperature == 0 else pick(logits)
-        return choice if of_words else np.eye(logits.shape[1], dtype=np.float32)[choice, :-1]
+        return np.eye(logits.shape[1], dtype=np.float32)[choose(logits), :-1]
+
+    def choose(scores: Floats) -> NDArray[np.int64]:
+        return scores.argmax(1) if temperature == 0 else pick(scores)
 
     def pick(scores: Floats) -> NDArray[np.int64]:
         order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]

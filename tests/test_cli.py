@@ -619,3 +619,16 @@ def test_show_draws_what_sounds(tmp_path: Path) -> None:
     assert "\x1b" not in blocks
     plain = musicgen("show", "song.mid", cwd=tmp_path, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert plain.stdout == drawn.stdout
+
+
+@pytest.mark.parametrize(("ended", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_a_signal_while_a_class_is_made_is_a_signal(ended, code, monkeypatch):  # of which Python 3.11 makes an error
+    def end(app):
+        raise RuntimeError("Error calling __set_name__") from ended
+
+    monkeypatch.setattr("typer.main.get_command", end)
+    try:
+        said = run(["songs"])
+    except SystemExit as left:
+        said = left.code
+    assert said == code

@@ -1,5 +1,7 @@
 """Without PyTorch the same music is played as with it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +76,16 @@ def test_words_are_the_same_from_the_same_seeds(model, how):
     assert_the_same(*played_both_ways(trained, trained.prime(np.array(["C4:2", "D4:3", "R:1"])), **how))
 
 
+@pytest.mark.parametrize("temperature", [0, 1])
+@pytest.mark.parametrize("bias", [np.nan, np.inf, -np.inf])
+def test_songs_end_whatever_words_weigh(bias, temperature):  # as weights that overflow made them: nothing was drawn
+    trained = a_checkpoint("next", "words", "cross-entropy")
+    trained.state_dict["head.bias"][:] = bias
+    draw = drawer(trained, [Coins(0)], temperature=temperature)
+    made = Player(trained).play(trained.prime(trained.nothing)[None], 9, draw, trained.lasting)
+    assert (made >= 2).all()
+
+
 @pytest.mark.parametrize("model", ["next", "poly"])
 def test_what_reads_songs_from_their_beginning_plays_the_same(model):
     trained = a_checkpoint(model, source=0)
@@ -88,6 +100,12 @@ def test_what_it_does_not_know_it_does_not_play(more):
     assert not can_play(trained)
     with pytest.raises(MusicgenError, match="damaged"):
         Player(trained)
+
+
+@pytest.mark.parametrize("changes", [{"model": "other"}, {"loss_arguments": {}}])
+def test_what_it_would_have_to_guess_it_does_not_play(changes):
+    assert can_play(a_checkpoint("next"))
+    assert not can_play(replace(a_checkpoint("next"), **changes))
 
 
 def test_what_weighs_nothing_known_is_refused():

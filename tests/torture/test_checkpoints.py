@@ -7,6 +7,7 @@ import re
 import shutil
 import struct
 import zipfile
+import zlib
 from dataclasses import fields, replace
 
 import numpy as np
@@ -167,6 +168,49 @@ def torch_saved(**changes):
     return file.getvalue()
 
 
+def one_in_another(depth=100, size=1 << 20):
+    """An archive of records each of which is the header and the whole of the one before: few bytes, said to be many."""
+    file, content, inner = io.BytesIO(), bytes(size), []
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, part in records(WHOLE).items():
+            archive.writestr(name, part)
+        for i in range(depth):
+            info = zipfile.ZipInfo(f"archive/data/{1000 + i}")
+            info.CRC, info.file_size, info.compress_size = zlib.crc32(content), len(content), len(content)
+            content = info.FileHeader() + content
+            inner.append((info, len(content)))
+        for info, length in inner:
+            info.header_offset = archive.start_dir + len(content) - length
+            archive.filelist.append(info)
+        file.seek(archive.start_dir)
+        file.write(content)
+        archive.start_dir = file.tell()
+    return with_large_end(file.getvalue())
+
+
+DICT = b"ccollections\nOrderedDict\n"
+
+
+def text(said):
+    return b"X" + struct.pack("<I", len(said)) + said
+
+
+def a_tensor(count, shape, strides):
+    """Opcodes that make one of the `count` numbers in `archive/data/99`."""
+    storage = b"(" + text(b"storage") + b"ctorch\nLongStorage\n" + text(b"99") + text(b"cpu") + long(count) + b"tQ"
+    sizes = b"".join(b"(" + b"".join(map(long, row)) + b"t" for row in (shape, strides))
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0" + sizes + b"\x89" + DICT + b")RtR"
+
+
+def long(number):
+    return b"J" + struct.pack("<i", number)
+
+
+def with_numbers(pickled, numbers):
+    parts = records(WHOLE) | {"archive/data.pkl": b"\x80\x02" + pickled + b".", "archive/data/99": numbers.tobytes()}
+    return zipped(parts.items())
+
+
 def twice_over(depth=40):
     inner = []
     for _ in range(depth):
@@ -178,6 +222,9 @@ def weights(**changes):
     return {**VALUES["state_dict"], **changes}
 
 
+PAIRS = np.random.default_rng(0).integers(1 << 40, size=(1 << 18, 2))
+EMPTY = [(f"archive/data/{number}", b"") for number in range(99, 20_099)]
+PAIRED = a_tensor(1 << 19, (1 << 18, 2), (2, 1))
 SOME = next(name for name, value in VALUES["state_dict"].items() if value.dim() == 2)
 BIG = 1 << 40
 CRAFTED = {
@@ -193,6 +240,12 @@ CRAFTED = {
     "a million lists": with_pickle(b"\x80\x02(" + b"]" * 1_000_000 + b"t."),
     "lists in lists": with_pickle(b"\x80\x02" + b"(" * 50_000 + b"t" * 50_000 + b"."),
     "twice, forty times over": torch_saved(history=twice_over()),
+    "nothing, six million times": with_pickle(b"\x80\x02(" + b"N" * (6 << 20) + b"t."),
+    "a word, two million times": with_pickle(b"\x80\x02(" + b"X\2\0\0\0ab" * (2 << 20) + b"t."),
+    "a long text, a thousand times": resaved(VALUES | {"settings": {"a": ["x" * 10_000] * 1000}}),
+    "dicts of numbers": with_numbers(b"(" + DICT + b"q\0" + PAIRED + b"q\1" + b"h\0h\1\x85R" * 5 + b"t", PAIRS),
+    "records in records": one_in_another(),
+    "twenty thousand records": zipped([*records(WHOLE).items(), *EMPTY]),
     "a long number": with_pickle(b"\x80\x02\x8b\xff\xff\xff\x7f1."),
     "no pickle": zipped((n, p) for n, p in records(WHOLE).items() if not n.endswith("data.pkl")),
     "two pickles": zipped([*records(WHOLE).items(), ("archive/x/data.pkl", b"\x80\x02N.")]),
@@ -243,6 +296,12 @@ CRAFTED = {
     "rates that are none": torch_saved(rates=[float("nan")] * 176),
     "a threshold that is none": torch_saved(threshold=float("nan")),
     "a threshold of one": resaved(VALUES | {"threshold": 1.0}),
+    "a source that is a truth": resaved(VALUES | {"source": True}),
+    "a side that is a number": resaved(VALUES | {"split": {"train": 7}}),
+    "a weight that is a number": resaved(VALUES | {"state_dict": weights(**{SOME: 7})}),
+    "an epoch of nothing": resaved(VALUES | {"history": [{}]}),
+    "ids of no words": resaved(VALUES | {"model_arguments": SIZES | {"ids": True}}),
+    "bits of another loss": resaved(VALUES | {"loss": "cross-entropy", "loss_arguments": {}}),
     "something more": resaved(VALUES | {"more": 1}),
     **{
         f"another kind of {field.name}": resaved(VALUES | {field.name: 7 if "dict" in str(field.type) else {1: None}})
@@ -260,6 +319,14 @@ def test_crafted_checkpoints_are_refused(what, tmp_path, monkeypatch):
 
     assert growth(refuse) < 64 << 20
     assert not os.path.exists("ran")
+
+
+def test_no_pickle_sets_the_numbers_of_a_tensor():  # of each row by many places: time that no size of a file bounds
+    data = with_numbers(PAIRED + b"K\0K\1s", PAIRS)
+    archive.check(io.BytesIO(data))
+    with pytest.raises(ValueError, match="read-only"):
+        archive.read(io.BytesIO(data))
+    assert archive.read(io.BytesIO(with_numbers(PAIRED, PAIRS))).flags.writeable
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +351,15 @@ def test_a_state_that_nothing_can_go_on_from_is_said_to_be_so(changes, begun, tm
     code, lines = run("musicgen train rolls.npy --resume -q", folder)
     assert (code, len(lines)) == (1, 1)
     assert re.match(r"musicgen: error: model.pt: (lacks settings|holds nothing).*; train anew", lines[0])
+
+
+@pytest.mark.parametrize("what", ["a source that is a truth", "a side that is a number", "an epoch of nothing"])
+def test_what_cannot_be_shown_or_played_is_a_damaged_checkpoint(what, tmp_path):
+    (tmp_path / "model.pt").write_bytes(CRAFTED[what])
+    for line in ("musicgen show model.pt", "musicgen sample model.pt --device cpu --length 4 -o new.npy"):
+        code, lines = run(line, tmp_path)
+        assert (code, len(lines)) == (1, 1)
+        assert "damaged" in lines[0]
 
 
 def test_what_is_larger_than_any_that_is_read_is_not_written():
