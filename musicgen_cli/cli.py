@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from musicgen_cli import __version__
 from musicgen_cli.commands.cat import cat
@@ -46,9 +48,21 @@ FAILED, USAGE, BUG, INTERRUPTED, READER_GONE, TERMINATED = 1, 2, 70, 130, 141, 1
 OUT_OF_MEMORY = "out of memory; try a smaller --batch-size or --hidden, or fewer songs"
 UsageError: type[Any] = typer.BadParameter.__bases__[0]  # of click, wherever this typer keeps it
 
+
+class Command(typer.core.TyperCommand):
+    """A command that takes no "nan" or "inf" for a number."""
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:
+        context = super().make_context(*arguments, **settings)
+        for name, value in context.params.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"--{name.replace('_', '-')} has to be a finite number.", context)
+        return context
+
+
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, cls=Command)(command)
 
 
 def version(wanted: bool) -> None:
@@ -110,9 +124,7 @@ def _invoke(arguments: list[str]) -> int:
     except typer.Exit as done:
         return done.exit_code
     except RuntimeError as error:
-        if isinstance(
-            error.__cause__, KeyboardInterrupt | SystemExit
-        ):  # as Python 3.11 tells of a signal in __set_name__
+        if isinstance(error.__cause__, KeyboardInterrupt | SystemExit):  # Python 3.11 tells so of one in __set_name__
             raise error.__cause__ from None
         raise
     finally:

@@ -632,3 +632,9 @@ def test_a_signal_while_a_class_is_made_is_a_signal(ended, code, monkeypatch):  
     except SystemExit as left:
         said = left.code
     assert said == code
+
+
+@pytest.mark.parametrize("line", ["train --learning-rate nan", "train --minutes inf", "sample --temperature nan"])
+def test_what_is_no_number_is_refused(line: str, tmp_path: Path) -> None:  # it was trained, and not saved
+    said = complaint(musicgen(*line.split(), cwd=tmp_path), 2)
+    assert said == f"{line.split()[1]} has to be a finite number; see `musicgen {line.split()[0]} --help`"

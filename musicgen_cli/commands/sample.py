@@ -125,7 +125,8 @@ def sample(
     import secrets
 
     given_in = melody or keep
-    one = int(count == 1 and "OMP_NUM_THREADS" not in os.environ)  # thread: two wait more for each other than they do
+    told = os.environ.keys() & {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    one = int(count == 1 and not told)  # thread: two wait more for each other than they do
     quick = precision == "fp32" and start == "zeros" and not given_in and without_torch(device, threads or one)
     import numpy as np
 
