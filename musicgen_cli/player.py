@@ -16,6 +16,7 @@ from musicgen_cli.roll import ROW
 from musicgen_cli.vocabulary import SPECIALS
 
 HALF = np.float32(0.5)
+CHUNK = 64  # steps that are read at once: what bounds memory
 ALONE = ("text", "next")
 APART = ("seq2seq", "poly")  # models that read with another LSTM than they write with
 
@@ -49,6 +50,11 @@ class Layers:
 
     def run(self, inputs: Floats, state: State) -> State:
         """The state after reading (B, T, size)."""
+        for begin in range(0, inputs.shape[1], CHUNK):
+            state = self._run(inputs[:, begin : begin + CHUNK], state)
+        return state
+
+    def _run(self, inputs: Floats, state: State) -> State:
         after, read = [], inputs.swapaxes(0, 1)
         for (weights, bias), (hidden, cell) in zip(self.layers, state):
             gates = read.reshape(-1, read.shape[2]) @ weights[: read.shape[2]] + bias
