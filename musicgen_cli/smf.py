@@ -1,6 +1,5 @@
 """Standard MIDI Files as they come from strangers: read as far as they go, in time and memory that are bounded."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -257,16 +256,19 @@ def _ends(track: Integers, status: Octets, pitch: Octets, strikes: Bits) -> Inte
 
 
 def _match(what: Integers, event: Integers, ends: Integers) -> None:
-    """Set the ends of notes, one after another; what: the key of an event, times 2, plus 1 where it is an end."""
+    """Set the ends of notes that overlap; what: the key of an event, times 2, plus 1 where it is an end."""
     ends[event] = -1
-    before, sounding = -1, deque[int]()
-    for one, number in zip(what.data, event.data):
-        if one >> 1 != before:
-            before, sounding = one >> 1, deque()
-        if not one & 1:
-            sounding.append(number)
-        elif sounding:
-            ends[sounding.popleft()] = number
+    leaves = what & 1
+    change = np.flatnonzero(np.diff(what >> 1, prepend=-1))
+    key = np.repeat(np.arange(len(change)), np.diff(change, append=len(what)))
+    sounding = np.append(0, np.cumsum(1 - 2 * leaves))
+    sounding = sounding[1:] - sounding[change][key]
+    apart = key * (len(what) + 1)  # so that the lows of a key are below those of the one before
+    low = np.minimum.accumulate(np.minimum(sounding, 0) - apart)
+    idle = np.diff(low, prepend=1) < 0  # an end too many is a new low
+    struck, left = np.flatnonzero(leaves == 0), np.flatnonzero((leaves == 1) & ~idle)
+    number = np.arange(len(left)) - np.searchsorted(key[left], key[left])
+    ends[event[struck[np.searchsorted(key[struck], key[left]) + number]]] = event[left]
 
 
 def _programs(changes: Played, counts: Integers, lane: Integers, struck: Integers) -> Integers:
