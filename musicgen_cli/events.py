@@ -12,6 +12,7 @@ from musicgen_cli.errors import MusicgenError
 
 MAX_METAS = 1 << 17  # of a file: tempo changes, above all
 MAX_PLAYED = 1 << 20  # of a file: beginnings and ends of notes, and changes of programs
+MAX_TICKS = 1 << 36  # of a track, in times of more than two bytes: days, however fine the ticks
 BATCH = 1 << 16  # events that are looked at at once
 MAX_NAME = 256  # bytes of a text that are kept
 NOTE_OFF, NOTE_ON, PROGRAM = 0x8, 0x9, 0xC  # the upper half of a status byte
@@ -70,6 +71,8 @@ def too_many(what: str) -> MusicgenError:
 
 def trail(data: bytes, ends: Iterable[int]) -> Trail:
     """The trail of tracks that nobody has followed yet; ends: where the tracks end in `data`."""
+    if data.count(META) > MAX_METAS and sum(data.count(bytes([META, kind])) for kind in KEPT) > MAX_METAS:
+        raise too_many(f"{MAX_METAS} tempo changes and texts")  # before it takes the time to meet them
     data += bytes(MARGIN)
     after, short = np.frombuffer(data.translate(STEPS), np.uint8), np.frombuffer(data, np.uint8) < 0x80
     steps = np.zeros(len(data), np.uint8)
@@ -101,7 +104,7 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
     """
     steps, leaps, append = trail.steps, trail.leaps, trail.heads.append
     track = memoryview(trail.data)[:end]
-    at, width, rest = begin, 0, 0
+    at, width, rest, gone = begin, 0, 0, 0
     try:
         while at < end:
             if width == 2:
@@ -117,6 +120,9 @@ def follow(trail: Trail, begin: int, end: int) -> tuple[str, int]:
                     steps[at] = 0
             start, what = at, -1
             rest, at = _number(track, at)
+            gone += rest
+            if gone > MAX_TICKS:
+                raise MusicgenError(f"lasts more than {MAX_TICKS} ticks")
             byte = track[at]
             if byte < 0x80:
                 if not width:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from musicgen_cli.events import (
 from musicgen_cli.score import DENOMINATORS
 
 MAX_BYTES = 16 << 20  # of a file, unless somebody raises it
-MAX_TRACKS = 1 << 12  # of a file; parts too
+MAX_TRACKS = 1 << 11  # of a file, and other chunks; parts too: every program on every channel
 MAX_NOTES = 1 << 18  # of a file; a long opera has half as many
 BEFORE = 4096  # bytes in which a file's header is looked for: some programs put something of their own before it
 DRUM_CHANNEL = 9
@@ -100,11 +99,11 @@ def _parse_together(files: Sequence[bytes]) -> list[File | MusicgenError]:
     for data in files:
         try:
             data, at, ticks_per_quarter = _opened(data)
+            chunks = enumerate(_chunks(data, at), 1)
+            tracks = [Track(number, size + begin, size + end, cut) for number, (begin, end, cut) in chunks]
         except MusicgenError as error:
             opened.append(error)
             continue
-        chunks = enumerate(islice(_chunks(data, at), MAX_TRACKS + 1), 1)
-        tracks = [Track(number, size + begin, size + end, cut) for number, (begin, end, cut) in chunks]
         opened.append((ticks_per_quarter, tracks))
         whole.append(data)
         size += len(data)
@@ -134,8 +133,6 @@ def _follow(trail: events.Trail, track: Track) -> None:
     track.metas = trail.metas[told:]
     own = {kind: text for _, kind, text in track.metas}
     track.name = own.get(NAME, b"").decode("utf-8", "replace")
-    if track.number > MAX_TRACKS:
-        raise too_many(f"{MAX_TRACKS} tracks")
     if not track.damage and track.cut and END_OF_TRACK not in own:
         track.damage = "the end of the file"
 
@@ -156,8 +153,11 @@ def _file(ticks_per_quarter: int, tracks: list[Track]) -> File | MusicgenError:
 
 def _chunks(data: bytes, at: int) -> Iterator[tuple[int, int, bool]]:
     """Where each track begins and ends, and whether there should be more of it; until another file begins."""
+    count = 0
     while at + 8 <= len(data) and data[at : at + 4] != b"MThd":
-        tag, begin = data[at : at + 4], at + 8
+        tag, begin, count = data[at : at + 4], at + 8, count + 1
+        if count > MAX_TRACKS:
+            raise too_many(f"{MAX_TRACKS} tracks and other chunks")
         size = int.from_bytes(data[at + 4 : begin], "big")
         at = _end(data, begin, size)
         if tag == b"MTrk":
@@ -185,10 +185,12 @@ def _unwrapped(data: bytes) -> bytes:
     if data[:4] != b"RIFF" or data[8:12] != b"RMID":
         return data
     at = 12
-    while data[at : at + 4] != b"data" and at < len(data):
+    for _ in range(MAX_TRACKS):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"data" or at >= len(data):
+            return data[at + 8 : at + 8 + size]
         at += 8 + size + size % 2
-    return data[at + 8 : at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")]
+    raise too_many(f"{MAX_TRACKS} chunks")
 
 
 def _end(data: bytes, begin: int, size: int) -> int:
