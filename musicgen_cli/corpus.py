@@ -7,9 +7,11 @@ Whoever only wants the notes says `np.load("rolls.npy")`.
 import hashlib
 import json
 import math
+import re
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
@@ -22,11 +24,15 @@ from musicgen_cli.score import DENOMINATORS, MAX_GRID, Score
 
 FORMAT, VERSION = "musicgen-corpus", 1
 MAX_HEADER = 4096  # bytes of a .npy header
-MAX_TEXT, MAX_BRACKETS = 1 << 14, 32  # bytes of what is known of a song, and how many of them open something
+MAX_TEXT = 1 << 14  # bytes of what is known of a song, and of all songs together
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 CHUNK = 1 << 20  # rows looked at, or moved, at once
 LAST_CHARACTER = 0x10FFFF
 MAX_WORD = 512  # letters: all 88 keys, and how long
+FLAT = rb'[^{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^{}"]*+)*+'  # JSON without braces, but in strings
+SONG = re.compile(rb"\s*+(\{%b(?:\{%b\}%b)*+\})\s*+(?:,(?=\s*+\{)|(?=\]))" % (FLAT, FLAT, FLAT), re.DOTALL)
+SONGS = re.compile(rb'"songs"\s*+:\s*+\[')
+DECODER = json.JSONDecoder()
 
 
 class Song(NamedTuple):
@@ -47,6 +53,29 @@ class Song(NamedTuple):
 UNKNOWN = Song()
 
 
+class Songs(Sequence[Song]):
+    """What a file says of its songs, each made where it is asked for: made, they take many times their place.
+
+    text: JSON, and where what is said of each begins in it
+    """
+
+    def __init__(self, text: memoryview, begins: "array[int]"):
+        self.text, self.begins = text, begins
+
+    def __len__(self) -> int:
+        return len(self.begins)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = SONG.match(self.text, self.begins[index])
+        assert found
+        return _song(found[1])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """music: bool (T, 88, 2) or (T, 88), packed uint8 (T, 22), or words <U (N,); Joined where it lies in several files.
@@ -56,7 +85,7 @@ class Corpus:
 
     music: NDArray[Any]
     offsets: NDArray[np.int64]
-    songs: list[Song]
+    songs: Sequence[Song]
     steps_per_quarter: int = 4
 
     def __len__(self) -> int:
@@ -85,7 +114,7 @@ class Corpus:
     def packed(self) -> bool:
         return self.music.dtype == np.uint8
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Rows of each song: steps, or words."""
         return np.diff(self.offsets)
@@ -100,9 +129,9 @@ class Corpus:
 
     def find(self, song: str) -> int:
         """The index of a song by its name, or by its number from 1."""
-        names = [known.name for known in self.songs]
-        if song in names:
-            return names.index(song)
+        for i, known in enumerate(self.songs):
+            if known.name == song:
+                return i
         if song.isdecimal() and 1 <= int(song) <= len(self):
             return int(song) - 1
         raise MusicgenError(f"no song {song!r} among {len(self)}; `musicgen show` lists them")
@@ -169,8 +198,11 @@ class Writer:
 
     def __init__(self, file: BinaryIO, steps_per_quarter: int):
         self.file, self.steps_per_quarter = file, steps_per_quarter
-        self.offsets, self.songs = [0], list[Song]()
+        self.offsets, self.about = array("q", [0]), bytearray()
         self.like: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
 
     def add(self, song: Song, music: NDArray[Any]) -> None:
         if self.like is None:
@@ -179,7 +211,7 @@ class Writer:
         elif music.dtype.itemsize > self.like.itemsize:
             self._widen(music.dtype)
         self.file.write(np.ascontiguousarray(music, self.like.dtype).data)
-        self.songs.append(song)
+        self.about += b", " * bool(self.about) + json.dumps(song._asdict()).encode()
         self.offsets.append(self.offsets[-1] + len(music))
 
     def _widen(self, dtype: np.dtype[Any]) -> None:
@@ -206,10 +238,13 @@ class Writer:
             "version": VERSION,
             "representation": _representation(self.like),
             "steps_per_quarter": self.steps_per_quarter,
-            "songs": [song._asdict() for song in self.songs],
+            "songs": [],
         }
-        for array in (np.array(self.offsets, np.int64), np.array(json.dumps(about).encode())):
-            write_array(array, self.file)
+        write_array(np.array(self.offsets, np.int64), self.file)
+        begin = json.dumps(about).encode().removesuffix(b"]}")
+        _write_header(self.file, np.dtype(f"S{len(begin) + len(self.about) + 2}"), ())
+        for part in (begin, self.about, b"]}"):
+            self.file.write(part)
 
 
 def save(corpus: Corpus, file: BinaryIO) -> None:
@@ -234,20 +269,14 @@ def load(file: BinaryIO) -> Corpus:
     if file.tell() == size:
         return Corpus(music, np.array([0, len(music)]), [Song()])
     offsets, text = read_array(file, size), read_array(file, size)
-    if file.tell() != size or text.nbytes > MAX_TEXT * (1 + offsets.size):
+    if file.tell() != size:
         raise MusicgenError("is no musicgen corpus, or a damaged one; `musicgen encode` makes one")
     try:
-        said = text.item() if text.dtype.kind == "U" else text.item().decode()
-        if said.count("[") + said.count("{") > MAX_BRACKETS * (1 + offsets.size):  # a list takes many times its place
-            raise ValueError
-        about = json.loads(said, object_hook=lambda fields: fields if "songs" in fields else _song(fields))
+        about, songs = _read_about(text, offsets.size + 2)  # of one too many more can be said
         if about["format"] != FORMAT:
             raise ValueError
         if about["version"] > VERSION:
             raise MusicgenError("was made by a newer musicgen; upgrade this one")
-        songs = list(about["songs"])
-        if not all(isinstance(song, Song) for song in songs):
-            raise ValueError
         per_quarter, representation = int(about["steps_per_quarter"]), str(about["representation"])
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise MusicgenError("is no musicgen corpus; `musicgen encode` makes one") from None
@@ -265,7 +294,28 @@ def _representation(music: NDArray[Any]) -> str:
     return words.NAME if music.dtype.kind == "U" else roll.NAME
 
 
-def _song(fields: dict[str, Any]) -> Song:
+def _read_about(text: NDArray[Any], most: int) -> tuple[dict[str, Any], Songs]:
+    """What a corpus says of itself and, checked, of its songs; raises ValueError where these are more, or too wordy."""
+    said = text.reshape(1).view(np.uint8).data if text.dtype.kind == "S" else memoryview(text.item().encode())
+    opened = SONGS.search(said)
+    if not opened:
+        raise ValueError
+    begins, at = array("q"), opened.end()
+    while len(begins) < most and (found := SONG.match(said, at)) and found.end() - at <= MAX_TEXT:
+        _song(found[1])
+        begins.append(at)
+        at = found.end()
+    if opened.end() + len(said) - at > MAX_TEXT:
+        raise ValueError
+    about = json.loads(b"".join([said[: opened.end()], said[at:]]).decode())
+    if about["songs"]:
+        raise ValueError
+    return about, Songs(said, begins)
+
+
+@lru_cache(1 << 8)
+def _song(text: bytes) -> Song:
+    fields, _ = DECODER.raw_decode(text.decode())
     numerator, denominator = fields.get("time_signature", UNKNOWN.time_signature)
     song = Song(
         str(fields.get("name", UNKNOWN.name)),

@@ -29,6 +29,7 @@ NEIGHBOURS = 64  # songs that a gram leads to: what more songs share says little
 LATELY = 1024  # songs whose grams are kept
 DICE = np.random.default_rng(88)
 NOTES = DICE.integers(1, 1 << 63, KEYS, np.uint64)  # a hash of each interval, a chord's is their sum (Zobrist 1970)
+NOTHING = np.zeros(0, np.uint64)
 FACTORS = DICE.integers(1, 1 << 63, (GRAM, 3), np.uint64) | np.uint64(1)  # of a linear hash
 
 
@@ -45,7 +46,7 @@ def grams(roll: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """Hashes of all runs of GRAM strikes, uint64 (n,), ascending, each once; of a shorter song one; none of silence."""
     step, key = np.nonzero(struck(roll))
     if not len(step):
-        return np.zeros(0, np.uint64)
+        return NOTHING
     first = np.flatnonzero(np.diff(step, prepend=-1))
     lowest = np.repeat(key[first], np.diff(first, append=len(key)))
     chords = np.add.reduceat(NOTES[key - lowest], first)
@@ -82,7 +83,7 @@ def pairs(corpus: Corpus, alike: float = ALIKE) -> Iterator[Copy]:
     sketches, twins, first = list[NDArray[np.uint64]](), list[int](), dict[bytes, int]()
     for i in range(len(corpus)):
         own = grams(corpus.roll(i))
-        sketches.append(own[:SKETCH].copy())
+        sketches.append(own[:SKETCH].copy() if len(own) else NOTHING)
         twins.append(first.setdefault(hashlib.blake2b(own.tobytes(), digest_size=16).digest(), i))
     again = set(met_again(sketches).tolist())
     songs_with = defaultdict[int, list[int]](list)

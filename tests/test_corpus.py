@@ -37,10 +37,12 @@ def saved(corpus: Corpus) -> bytes:
     return file.getvalue()
 
 
+ABOUT = {"format": "musicgen-corpus", "version": 1, "representation": "roll", "steps_per_quarter": 4}
+
+
 def with_about(**fields: object) -> bytes:
     """A corpus of two songs whose JSON says these things."""
-    about = {"format": "musicgen-corpus", "version": 1, "representation": "roll", "steps_per_quarter": 4}
-    text = json.dumps(about | {"songs": [{}, {}]} | fields)
+    text = json.dumps(ABOUT | {"songs": [{}, {}]} | fields)
     return arrays(np.concatenate([FIRST, SECOND]), np.array([0, 4, 10]), np.array(text))
 
 
@@ -145,6 +147,22 @@ def test_three_np_saves_make_a_corpus():
     assert loaded.lengths.tolist() == [4, 6]
 
 
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_songs_are_read_however_they_are_written(indent, ascii_only):
+    names = ["", "a", '}, {"', "\\", '\\"', "é 日本 🎵", "]}"]
+    known = [{"name": name, "by": {"name": "{[", "born": 1685}, "[": [[], 1e3]} for name in names]
+    whole = ABOUT | {"songs": known, "steps_per_quarter": 12, "made": {"by": "hand", "song": {}}}
+    text = json.dumps(whole, indent=indent, ensure_ascii=ascii_only)
+    for said in (np.array(text), np.array(text.encode())):
+        file = io.BytesIO()
+        for array in (np.zeros((7, 88, 2), bool), np.arange(8), said):
+            np.save(file, array)
+        loaded = load(file)
+        assert loaded.songs == [Song(name) for name in names]
+        assert (loaded.songs[-1].name, loaded.find("a"), loaded.steps_per_quarter) == ("]}", 1, 12)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_bare_array_is_a_corpus_of_one_song(form, tmp_path):
     path = tmp_path / "own.npy"
@@ -223,6 +241,7 @@ WRONG = {
     "no grid": (with_about(steps_per_quarter=0), "encode it again"),
     "a grid without end": (with_about(steps_per_quarter=float("inf")), "no musicgen corpus"),
     "one song too few": (with_about(songs=[{}]), "do not add up"),
+    "one song too many": (with_about(songs=[{}, {}, {}]), "do not add up"),
     "songs that are numbers": (with_about(songs=[1, 2]), "no musicgen corpus"),
     "tempo of zero": (with_about(songs=[{"tempo": 0}, {}]), "no musicgen corpus"),
     "tempo that is none": (with_about(songs=[{"tempo": float("nan")}, {}]), "no musicgen corpus"),

@@ -59,4 +59,4 @@ def dedupe(
         writer.finish()
     if report:
         write_bytes(report, b"".join(lines))
-    say(f"kept {counted(len(writer.songs), 'song')} of {len(music)}", quiet)
+    say(f"kept {counted(len(writer), 'song')} of {len(music)}", quiet)

@@ -186,7 +186,7 @@ def encode(
             if form == "words":
                 changed += words.changed(score)
             writer.add(Song(song_name(path), score.tempo, score.time_signature), roll.pack(music) if packed else music)
-        if not writer.songs:
+        if not len(writer):
             write_report()
             skipped = verdicts["skipped"]
             raise MusicgenError(
@@ -199,5 +199,5 @@ def encode(
     lost = [f"{n} {what}" for what, n in (+befell).items()]
     held = [f"{counted(changed, 'note')} cut or drawn out to the length of their chord"] if changed else []
     rows = counted(writer.offsets[-1], "step" if as_ == "rolls" else "word")
-    made = f"encoded {counted(len(writer.songs), 'song')}, {rows}"
+    made = f"encoded {counted(len(writer), 'song')}, {rows}"
     say("; ".join([made, *counts, *lost, *held]), quiet)

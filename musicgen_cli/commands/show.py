@@ -1,6 +1,7 @@
 import json
 import shutil
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,7 +63,7 @@ def show(
             facts = {"kind": "vocabulary", **counted.facts(), "the words": _commonest(counted)}
         elif what == "corpus":
             music = corpora.load(opened)
-            facts = _corpus_facts(music)
+            facts = _corpus_facts(music, len(music) if json_ else LISTED)
             picture = _picture(music, music.find(song), steps, wanted) if len(music) else []
         elif what == "midi":
             heard = hear(file, opened)
@@ -108,7 +109,8 @@ def _text(name: str, value: Any) -> str:
     return text if name in ("", "number", "name", "text", "time signature") else f"{name} {text}"
 
 
-def _corpus_facts(music: "Corpus") -> dict[str, Any]:
+def _corpus_facts(music: "Corpus", listed: int) -> dict[str, Any]:
+    """listed: songs of which more is told than that they are there."""
     import numpy as np
 
     songs = [
@@ -120,8 +122,9 @@ def _corpus_facts(music: "Corpus") -> dict[str, Any]:
             "time signature": list(about.time_signature),
             "text": about.text,
         }
-        for i, about in enumerate(music.songs)
+        for i, about in enumerate(islice(music.songs, listed))
     ]
+    songs += [{}] * (len(music) - len(songs))
     facts: dict[str, Any] = {"kind": f"corpus of {music.form}", "songs": len(music)}
     if not music.bits:
         facts |= {"words": len(music.music), "steps per quarter note": music.steps_per_quarter}

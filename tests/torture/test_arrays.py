@@ -1,5 +1,6 @@
 """A .npy from a stranger: no code runs, nothing is allocated for nothing, and what is read can be used."""
 
+import contextlib
 import io
 import json
 import pickle
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from musicgen_cli import corpus, representations
+from musicgen_cli.cli import main
 from musicgen_cli.corpus import Song
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import quantise
@@ -89,6 +91,12 @@ def shaped(descr, shape):
     return header(f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}\n")
 
 
+def of_songs(said):
+    """What a corpus says of itself, with this JSON for its songs."""
+    about = {"format": "musicgen-corpus", "version": 1, "representation": "roll", "steps_per_quarter": 4, "songs": []}
+    return json.dumps(about).replace("[]", f"[{said}]").encode()
+
+
 CRAFTED = {
     "objects": pickled(Call(print, "ran")),
     "a bare pickle": pickle.dumps(Call(print, "ran")),
@@ -111,13 +119,14 @@ CRAFTED = {
     "text that is deep": with_text(b"[" * 100_000),
     "text that is no JSON": with_text(b"{'format': 1}"),
     "text of numbers": with_text(json.dumps([1, 2, 3]).encode()),
-    "a million songs": with_text(
-        json.dumps(
-            {"format": "musicgen-corpus", "version": 1, "representation": "roll", "steps_per_quarter": 4, "songs": []}
-        )
-        .replace("[]", "[" + "{}," * 1_000_000 + "{}]")
-        .encode()
+    "a million songs": with_text(of_songs("{}," * 1_000_000 + "{}")),
+    "a song of lists beside many offsets": with_text(
+        of_songs('{"a": [' + "[]," * 900_000 + "[]]}" + ",{}" * 99_999), 100_000
     ),
+    "a song that ends nowhere": with_text(of_songs("{}," + '{"name": "' + "{}," * 300_000)),
+    "a comma too many": with_text(of_songs("{},{},")),
+    "a comma too few": with_text(of_songs("{}{}")),
+    "a song in a song in a song": with_text(of_songs('{},{"a": {"b": {}}}')),
     "a text of lists": with_text(b"[" + b"[]," * 300_000 + b"[]]"),
     "a text of lists beside many offsets": with_text(b"[" + b"[]," * 900_000 + b"[]]", 2000),
     "a text of other letters": with_text(b"\xff\xfe{"),
@@ -135,3 +144,29 @@ def test_crafted_corpora_are_refused(what, tmp_path, monkeypatch, capsys):
     assert growth(refuse) < (64 << 20) + len(CRAFTED[what])
     assert not (tmp_path / "ran").exists()
     assert "ran" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("said", ["{}", '{"name": "%x"}'])
+def test_many_songs_take_little_more_than_their_place(said, tmp_path):
+    songs = 400_000
+    data = with_text(of_songs(",".join(said % i if "%" in said else said for i in range(songs))), songs)
+    assert growth(lambda: use(data, tmp_path / "many.npy")) < (64 << 20) + len(data)
+    with (tmp_path / "many.npy").open("rb") as file:
+        many = corpus.load(file)
+    assert len(many) == len(many.songs) == songs
+    assert many.songs[-1].name == ("61a7f" if "%" in said else "untitled")
+
+
+@pytest.mark.parametrize("line", ["show many.npy", "cat many.npy -q -o all.npy"])
+def test_commands_take_little_more_than_the_place_of_many_songs(line, tmp_path, monkeypatch):
+    songs = 200_000
+    data = with_text(of_songs(",".join(["{}"] * songs)), songs)
+    (tmp_path / "many.npy").write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["musicgen", *line.split()])
+
+    def work():
+        with contextlib.suppress(SystemExit):
+            main()
+
+    assert growth(work) < (64 << 20) + len(data)
