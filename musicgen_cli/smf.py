@@ -267,6 +267,8 @@ def _match(what: Integers, event: Integers, ends: Integers) -> None:
     """Set the ends of notes that overlap; what: the key of an event, times 2, plus 1 where it is an end."""
     ends[event] = -1
     leaves = what & 1
+    if not leaves.any():
+        return
     change = np.flatnonzero(np.diff(what >> 1, prepend=-1))
     key = np.repeat(np.arange(len(change)), np.diff(change, append=len(what)))
     sounding = np.append(0, np.cumsum(1 - 2 * leaves))

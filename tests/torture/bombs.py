@@ -133,7 +133,7 @@ def costs() -> Iterator[tuple[str, str, float, int]]:
         if not os.fork():
             before, (said, seconds) = peak(), timed(data)
             grown = peak() - before
-            for _ in range(4):
+            for _ in range(9):
                 if seconds > allowed(data):  # the machine may have been busy
                     seconds = min(seconds, timed(data)[1])
             os.write(target, json.dumps([said, seconds, grown]).encode())

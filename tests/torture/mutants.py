@@ -11,6 +11,7 @@ from pathlib import Path
 
 from musicgen_cli import midi, representations, smf
 from musicgen_cli.errors import MusicgenError
+from musicgen_cli.score import quantise
 from tests.torture import times
 from tests.tunes import tune
 
@@ -84,8 +85,9 @@ def verdict(data: bytes) -> str:
     try:
         file = smf.parse(data)
         score, _ = midi.merge(file)
+        score = quantise(score, 4)
         for form in ("words", "rolls"):
-            representations.encode(score, form, 4)
+            representations.FORMS[form].encode(score)
     except MusicgenError as error:
         return f"refused: {error}"
     return f"damaged: {file.damage}" if file.damage else "read"
