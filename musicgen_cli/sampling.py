@@ -183,18 +183,19 @@ def generate(
     if prime.shape[1]:
         heard = torch.stack([listener.hear(step) for step in prime.unbind(1)], 1)
         recent = torch.cat([recent, heard], 1)[:, -(source or 1 + prime.shape[1]) :]
+    cells = model.cells()
     if state is None:
         state = model.encode(recent if source else recent[:, :1])
     if not source:  # as in training: all but the first step are read by what writes
         for step in recent[:, :-1].unbind(1):
-            _, state = model.advance(step, state)
+            _, state = model.advance(step, state, cells=cells)
     step, made = recent[:, -1], list[Tensor]()
     lasted = torch.zeros(len(prime), dtype=torch.int64, device=prime.device)
     while (len(made) if lasting is None else int(lasted.min())) < length:
         if source and made and len(made) % target == 0:
             recent = torch.cat([recent, torch.stack(made[-target:], 1)], 1)[:, -source:]
             state = model.encode(recent)
-        features, state = model.advance(step, state)
+        features, state = model.advance(step, state, cells=cells)
         new, likely = draw(model.head(features), hearing.bits(step), given and given.at(len(made)))
         step = listener.hear(new)
         made.append(step)

@@ -49,12 +49,13 @@ def teach(
 
     forced: bool (B, T), after which steps the model hears the target rather than its likeliest step; None is always.
     What the model feeds itself is not differentiated, so a rollout without gradients first finds its inputs, and one
-    fused pass learns from them: in fp32 the same arithmetic as the step-by-step loop, and faster.
+    fused pass learns from them: in fp32 the same arithmetic as the step-by-step loop, and faster. On a CPU that pass
+    does not run again what the rollout did.
     """
     state = model.encode(source, dropout)
-    heard = target
+    heard, cells = target, None
     if forced is not None:
-        draw = drawer(loss)
+        draw, cells = drawer(loss), model.cells(recall=True)
         with torch.no_grad():
 
             def choose(t: int, features: Tensor, before: Tensor) -> Tensor:
@@ -63,9 +64,9 @@ def teach(
                     own = torch.cat([own, target[:, t, own.shape[1] :]], 1)  # moved by as much
                 return torch.where(forced[:, t].view(-1, *[1] * (own.dim() - 1)), target[:, t], own)
 
-            _, heard = unroll(model, source[:, -1], state, target.shape[1], choose, dropout)
+            _, heard = unroll(model, source[:, -1], state, target.shape[1], choose, dropout, cells)
     inputs = torch.cat([source[:, -1:], heard[:, :-1]], 1)
-    answer: Answer = model.head(model.decode(inputs, state, dropout))
+    answer: Answer = model.head(model.decode(inputs, state, dropout, cells))
     return answer.float() if isinstance(answer, Tensor) else answer
 
 

@@ -18,9 +18,9 @@ ORDER = [
     "likeness", "split", "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot",
     "curves_plot", "histograms_plot", "piano", "sound", "soundfont", "page", "quiz_score", "quiz", "quiz_page",
     "temperature", "dice", "group", "device", "memory", "tonality", "hearing", "dataset", "material",
-    "models.chord", "models.base", "models.recurrent", "models.next_step", "models.seq2seq", "models.blank", "models",
-    "losses", "particles", "sampling", "training", "archive", "checkpoint", "player", "likelihood", "evaluation",
-    "two_sample", "streams", "commands", "cli", "__main__",
+    "models.chord", "models.cell", "models.base", "models.recurrent", "models.next_step", "models.seq2seq",
+    "models.blank", "models", "losses", "particles", "sampling", "training", "archive", "checkpoint", "player",
+    "likelihood", "evaluation", "two_sample", "streams", "commands", "cli", "__main__",
 ]  # fmt: skip
 NOT_A_COMMAND = {
     "commands.options",

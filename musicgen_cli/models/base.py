@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from musicgen_cli.hearing import Hearing
+from musicgen_cli.models.cell import Cell
 from musicgen_cli.models.chord import ChordHead
 
 State = list[tuple[Tensor, Tensor]]  # of each layer, hidden and cell (B, H)
@@ -50,11 +51,22 @@ class SequenceModel(nn.Module):
         """The state after reading source (B, S, ...), from which decoding begins with the source's last step."""
         raise NotImplementedError
 
-    def decode(self, inputs: Tensor, state: State, dropout: Dropout | None = None) -> Tensor:
+    def cells(self, recall: bool = False) -> list[Cell] | None:
+        """What `advance` takes, if anything, to be faster while the weights stay as they are.
+
+        recall: it keeps the steps taken without gradients, so that `decode` has only to differentiate them
+        """
+        raise NotImplementedError
+
+    def decode(
+        self, inputs: Tensor, state: State, dropout: Dropout | None = None, cells: list[Cell] | None = None
+    ) -> Tensor:
         """Features (B, T, D) of the steps that follow each of inputs (B, T, ...), in one pass."""
         raise NotImplementedError
 
-    def advance(self, step: Tensor, state: State, dropout: Dropout | None = None) -> tuple[Tensor, State]:
+    def advance(
+        self, step: Tensor, state: State, dropout: Dropout | None = None, cells: list[Cell] | None = None
+    ) -> tuple[Tensor, State]:
         """Features (B, D) of the step that follows `step` (B, ...), and the state to go on from."""
         raise NotImplementedError
 
@@ -68,7 +80,13 @@ Choose = Callable[[int, Tensor, Tensor], Tensor]  # t, features (B, D), previous
 
 
 def unroll(
-    model: SequenceModel, step: Tensor, state: State, length: int, choose: Choose, dropout: Dropout | None = None
+    model: SequenceModel,
+    step: Tensor,
+    state: State,
+    length: int,
+    choose: Choose,
+    dropout: Dropout | None = None,
+    cells: list[Cell] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Go on for `length` steps after `step` (B, ...): features (B, T, D) and steps (B, T, ...).
 
@@ -76,7 +94,7 @@ def unroll(
     """
     features, steps = [], []
     for t in range(length):
-        feature, state = model.advance(step, state, dropout and dropout.at(t))
+        feature, state = model.advance(step, state, dropout and dropout.at(t), cells)
         step = choose(t, feature, step)
         features.append(feature)
         steps.append(step)

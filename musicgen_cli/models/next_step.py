@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from musicgen_cli.hearing import Hearing
 from musicgen_cli.models.base import Dropout, SequenceModel, State
+from musicgen_cli.models.cell import Cell
 from musicgen_cli.models.chord import ChordHead
 from musicgen_cli.models.recurrent import Recurrent, keep
 from musicgen_cli.score import KEYS
@@ -61,12 +62,23 @@ class NextStep(SequenceModel):
         before = self.embed(source[:, :-1])
         return self.decoder.run(before, self.decoder.start(before), dropout and dropout.encoder)[1]
 
-    def decode(self, inputs: Tensor, state: State, dropout: Dropout | None = None) -> Tensor:
-        outputs, _ = self.decoder.run(self.embed(inputs), state, dropout and dropout.decoder)
+    def cells(self, recall: bool = False) -> list[Cell] | None:
+        return self.decoder.cells(recall)
+
+    def decode(
+        self, inputs: Tensor, state: State, dropout: Dropout | None = None, cells: list[Cell] | None = None
+    ) -> Tensor:
+        read, factors = self.embed(inputs), dropout and dropout.decoder
+        if cells:
+            outputs = self.decoder.recall(read, state, factors, cells)
+        else:
+            outputs, _ = self.decoder.run(read, state, factors)
         return self._features(outputs, inputs, dropout and dropout.dense)
 
-    def advance(self, step: Tensor, state: State, dropout: Dropout | None = None) -> tuple[Tensor, State]:
-        output, state = self.decoder.step(self.embed(step), state, dropout and dropout.decoder)
+    def advance(
+        self, step: Tensor, state: State, dropout: Dropout | None = None, cells: list[Cell] | None = None
+    ) -> tuple[Tensor, State]:
+        output, state = self.decoder.step(self.embed(step), state, dropout and dropout.decoder, cells)
         return self._features(output, step, dropout and dropout.dense[:, 0]), state
 
     def _features(self, outputs: Tensor, inputs: Tensor, dropout: Tensor | None) -> Tensor:
