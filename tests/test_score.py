@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.score import MAX_STEPS, Score, on_keyboard, quantise, quantise_all
+from musicgen_cli.score import MAX_STEPS, Draft, Score, on_keyboard, quantise, quantise_all, sort_rows
 from tests.strategies import GRIDS, metres, quantised, scores, tempos
 
 
@@ -44,6 +44,24 @@ def test_scores_are_quantised_together_as_each_of_them_alone(some, grid, most):
                 quantise(score, grid, most)
         else:
             assert together == quantise(score, grid, most)
+
+
+@given(scores(), st.sampled_from(GRIDS), st.randoms(use_true_random=False))
+def test_a_draft_is_quantised_as_its_score_whatever_the_order_of_its_notes(score, grid, dice):
+    notes = score.notes[dice.sample(range(len(score.notes)), len(score.notes))]
+    draft = Draft(notes, score.ticks_per_quarter, score.length, score.tempo, score.time_signature)
+    assert quantise_all([draft], grid) == [quantise(score, grid)]
+
+
+@given(scores(), st.sampled_from(GRIDS), st.integers(1, 6))
+def test_a_finer_grid_is_another_grid_on_which_no_more_is_refused(score, grid, finer):
+    assert quantise_all([score], grid, finer=finer) == [quantise(score, grid * finer, MAX_STEPS * finer)]
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 3) | st.integers(0, 1 << 62)] * 3)) | st.lists(st.tuples(st.integers(0, 9))))
+def test_rows_are_sorted_whether_or_not_they_fit_into_one_number(rows):
+    columns = sort_rows(*np.array(rows, np.int64).reshape(len(rows), -1 if rows else 3).T)
+    assert list(zip(*(column.tolist() for column in columns))) == sorted(rows)
 
 
 @given(quantised())
