@@ -58,14 +58,19 @@ def drawer(
     How likely what is given was is said of the whole choice, before `top_k` and `top_p` cut it.
     """
     if isinstance(loss, BinaryCrossEntropy):
-        return _toss(loss, generators, threshold, temperature)
+
+        def coins(odds: Tensor) -> Tensor:
+            return torch.stack([torch.rand(odds.shape[1:], generator=own, device=own.device) for own in generators])
+
+        return _toss(loss, coins, threshold, temperature)
     if isinstance(loss, Chord):
         pick = picker(generators, HONEST if temperature else 0, top_k, top_p)
         return lambda answer, before, given=None: answer.draw(pick, given, temperature or HONEST)
     return _choose(loss, picker(generators, temperature, top_k, top_p))
 
 
-def _toss(loss: BinaryCrossEntropy, generators: Sequence[torch.Generator], value: float, temperature: float) -> Draw:
+def _toss(loss: BinaryCrossEntropy, coins: Callable[[Tensor], Tensor], value: float, temperature: float) -> Draw:
+    """coins: as many numbers from 0 up to 1 as there are log-odds (B, size)."""
     fair = loss.log_odds(torch.tensor(value, dtype=torch.float64).logit()).item()
 
     def draw(logits: Answer, before: Tensor, given: Given | None = None) -> tuple[Tensor, Tensor]:
@@ -74,8 +79,7 @@ def _toss(loss: BinaryCrossEntropy, generators: Sequence[torch.Generator], value
             step = best(loss, logits, value)
         else:
             odds = (loss.log_odds(logits.float()) - fair) / temperature
-            coins = [torch.rand(odds.shape[1:], generator=own, device=own.device) for own in generators]
-            step = (torch.stack(coins).to(odds.device) < odds.sigmoid()).float()
+            step = (coins(odds).to(odds.device) < odds.sigmoid()).float()
         if given:
             step = torch.where(given.must, 1.0, step * given.may)
         step = playable(step, before)
@@ -217,9 +221,13 @@ def before_the_beginning(model: SequenceModel, prime: Tensor, source: int) -> Te
     return prime.new_zeros(len(prime), source)
 
 
+class TooMany(Exception):
+    """More bits than a whole passage should have are set before its end."""
+
+
 def fit_threshold(
     model: SequenceModel,
-    loss: Loss,
+    loss: BinaryCrossEntropy,
     prime: Tensor,
     length: int,
     source: int,
@@ -231,15 +239,37 @@ def fit_threshold(
 
     At one half it need not: what is lost at a step is lost for the steps after it, and losses differ in their outputs.
     """
+    generators = [torch.Generator(prime.device).manual_seed(i) for i in range(len(prime))]
+    shape = length, model.hearing.size
+    coins = torch.stack([torch.rand(shape, generator=own, device=prime.device) for own in generators], 1)
+
+    def too_dense(value: float) -> bool:
+        own, left = iter(coins), density * coins.numel()
+        toss = _toss(loss, lambda odds: next(own), value, temperature)
+
+        def draw(answer: Answer, before: Tensor, given: None) -> tuple[Tensor, Tensor]:
+            nonlocal left
+            step, likely = toss(answer, before)
+            left -= step.sum().item()
+            if left < 0:
+                raise TooMany
+            return step, likely
+
+        try:
+            generate(model, prime, length, source, target, draw)
+        except TooMany:
+            return True
+        return False
+
     low, high = -4.0, 4.0  # log-odds; the higher, the fewer bits
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        value = torch.tensor(middle, dtype=torch.float64).sigmoid().item()
-        coins = [torch.Generator(prime.device).manual_seed(i) for i in range(len(prime))]
-        draw = drawer(loss, coins, threshold=value, temperature=temperature)
-        made = generate(model, prime, length, source, target, draw)
-        low, high = (middle, high) if made.float().mean() > density else (low, middle)
-    return round(torch.tensor((low + high) / 2, dtype=torch.float64).sigmoid().item(), 4)
+        low, high = (middle, high) if too_dense(_sigmoid(middle)) else (low, middle)
+    return round(_sigmoid((low + high) / 2), 4)
+
+
+def _sigmoid(log_odds: float) -> float:
+    return torch.tensor(log_odds, dtype=torch.float64).sigmoid().item()
 
 
 def random_state(state: State, generators: Sequence[torch.Generator]) -> State:
