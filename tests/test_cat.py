@@ -123,7 +123,10 @@ def history(path: Path) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]
     return rows, point["state_dict"], {name: point[name] for name in ("content", "split", "rates", "words")}
 
 
-@pytest.mark.parametrize(("form", "model"), [("packed", "--loss chord --memory"), ("words", "--model text --source 8")])
+@pytest.mark.parametrize(
+    ("form", "model"),
+    [("words", "--model text --source 8"), pytest.param("packed", "--loss chord --memory", marks=pytest.mark.slow)],
+)
 def test_training_on_shards_is_training_on_them_joined_bit_for_bit(folder: Path, form: str, model: str) -> None:
     (folder / "shards").mkdir()
     for part in "abc":

@@ -342,6 +342,7 @@ def test_decode_keeps_every_song_inside_its_folder(tmp_path: Path) -> None:
 # -- train
 
 
+@pytest.mark.slow
 def test_a_training_stopped_three_ways_ends_bit_for_bit_like_one_never_stopped(studio: Path) -> None:
     sides = {"train": 9, "valid": 2, "test": 1}
     order = iter(f"tune-{number:02}" for number in range(1, SONGS + 1))

@@ -36,6 +36,7 @@ def music(data):
     return corpus.load(io.BytesIO(data))
 
 
+@pytest.mark.slow
 def test_chords_need_no_more_than_their_name(run):
     told = json.loads(run("musicgen show a.pt --json").stdout)
     assert (told["model"], told["loss"]["name"]) == ("next", "chord")

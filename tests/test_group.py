@@ -118,8 +118,9 @@ def assert_close(one, other):
         np.testing.assert_allclose(weights, other[name], atol=2e-6, err_msg=name)
 
 
+QUICK = "poly, its own choices"
 CASES = {
-    "poly, its own choices": (("poly", "focal", 8), {}),
+    QUICK: (("poly", "focal", 8), {}),
     "poly, from the beginning, its encoder unused": (("poly", "bce", 0), {}),
     "next, one key a step": (("next", "cross-entropy", 8), {}),
     "next, chords of whole songs": (
@@ -128,7 +129,9 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [QUICK, *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != QUICK)]
+)
 def test_several_processes_learn_what_one_learns(case, monkeypatch):
     # One that does not scale gradients up which are nothing but rounding, as the others do.
     monkeypatch.setitem(OPTIMIZERS, "plain", lambda weights, lr, weight_decay: torch.optim.SGD(weights, lr, 0.9))
@@ -169,7 +172,7 @@ def assert_learned_alike(one, other):
     assert one.split == other.split
 
 
-@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("first", "then"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.slow)])
 def test_a_training_goes_on_with_another_number_of_processes(first, then, studio):
     out = f"{first}-{then}.pt"
     line = f"{TRAIN} -o {out}"

@@ -35,7 +35,7 @@ sample)
     *) set -- "$@" --length 32 ;;
     esac
     exec $musicgen "$@" ;;
-quiz) exec $musicgen "$@" --machine four.npy --pairs 1 --seconds 6 ;;
+quiz) exec $musicgen "$@" --machine four.npy --pairs 1 --seconds 3 ;;
 *) exec $musicgen "$@" ;;
 esac
 """
@@ -98,6 +98,7 @@ def test_the_demo_runs(folder):
     assert "out.mid" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_each_experiment_is_a_script_that_runs(folder, number):
     done = run_example(f"experiment{number}.sh", folder, "songs", "work")
@@ -132,6 +133,7 @@ def test_a_tune_is_harmonised_note_for_note(folder):
     assert (made[: len(tune)] & ~tune[: len(made)]).any()
 
 
+@pytest.mark.slow
 def test_compare_prints_one_table_of_all_four(folder):
     done = run_example("compare.sh", folder, "songs", "work")
     assert done.returncode == 0, done.stderr

@@ -157,6 +157,7 @@ def test_many_songs_take_little_more_than_their_place(said, tmp_path):
     assert many.songs[-1].name == ("61a7f" if "%" in said else "untitled")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["show many.npy", "cat many.npy -q -o all.npy"])
 def test_commands_take_little_more_than_the_place_of_many_songs(line, tmp_path, monkeypatch):
     songs = 200_000
