@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+unexport PYTHONDONTWRITEBYTECODE  # the tests start many processes: none shall compile again what another one has
 DEMO = demo
 
 help:  ## list the targets

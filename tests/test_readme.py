@@ -35,7 +35,7 @@ sample)
     *) set -- "$@" --length 32 ;;
     esac
     exec $musicgen "$@" ;;
-quiz) exec $musicgen "$@" --machine four.npy --pairs 1 --seconds 3 ;;
+quiz) exec $musicgen "$@" --machine four.npy --pairs 1 --seconds 6 ;;
 *) exec $musicgen "$@" ;;
 esac
 """
