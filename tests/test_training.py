@@ -314,6 +314,8 @@ def overfitted(model, loss, steps, *, forcing, prime, rates, outputs, ids=False,
 
 
 BY_CHORDS = ("next", 1), ("next", 2), ("seq2seq", 2)
+BY_BITS = ("poly", "bce"), ("seq2seq", "bce")
+BY_WORDS = [(model, plain) for model in ("text", "next", "seq2seq", "poly") for plain in (False, True)][1:-1]
 
 
 @pytest.mark.parametrize(
@@ -327,7 +329,10 @@ def test_a_short_tune_is_learned_and_played_back_chord_by_chord(model, bits):
     assert (unflat(made.numpy()) == music[0][3:]).all()
 
 
-@pytest.mark.parametrize(("model", "loss"), [("poly", "focal"), ("poly", "bce"), ("seq2seq", "bce"), ("next", "bce")])
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [("poly", "focal"), ("next", "bce"), *(pytest.param(*case, marks=pytest.mark.slow) for case in BY_BITS)],
+)
 def test_a_short_tune_is_learned_and_played_back(model, loss):
     music = a_corpus(1)
     often = rates(music, [0])
@@ -344,8 +349,10 @@ def test_a_short_melody_is_learned_and_played_back_key_by_key(model):
     assert (unflat(made.numpy()) == melody[0][8:]).all()
 
 
-@pytest.mark.parametrize("model", ["text", "next", "seq2seq", "poly"])
-@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(
+    ("model", "plain"),
+    [("text", False), ("poly", True), *(pytest.param(*case, marks=pytest.mark.slow) for case in BY_WORDS)],
+)
 def test_a_short_tune_is_learned_and_played_back_word_by_word(model, plain):
     tune = corpus.gather([(Song(), words.encode(Score(np.array(TUNE), 4), plain))])
     material = of_words(tune, [0], furthest=0)
