@@ -1,3 +1,4 @@
+import gc
 import os
 import sys
 
@@ -7,7 +8,7 @@ from hypothesis import settings
 from tests import tunes
 
 SAME = settings(derandomize=True, deadline=None, database=None)  # every time
-settings.register_profile("short", SAME, max_examples=50)
+settings.register_profile("short", SAME, max_examples=25)
 settings.register_profile("slow", SAME, max_examples=500)
 settings.load_profile("short")  # unless --hypothesis-profile names the other
 
@@ -16,6 +17,10 @@ def pytest_configure() -> None:
     """One server of forks for all processes of xdist: the first of pytest, which starts them."""
     if tunes.FORKS not in os.environ:
         tunes.serve_forks()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what is imported stays: nobody has to look again and again whether it can go
 
 
 @pytest.fixture(autouse=True)

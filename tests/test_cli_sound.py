@@ -124,7 +124,10 @@ def test_six_minutes_need_less_than_300_megabytes(folder):
     assert int(done.stdout) < 300_000
 
 
-@pytest.mark.parametrize(("form", "wait"), [("wav", 0), ("mp3", 0.3), ("mp3", 0.7), ("ogg", 0.5)])
+@pytest.mark.parametrize(
+    ("form", "wait"),
+    [("wav", 0), ("mp3", 0.3), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("mp3", 0.7), ("ogg", 0.5)))],
+)
 def test_an_interrupted_sound_leaves_nothing(folder, form, wait):
     save(folder / "long.npy", [tune(4, bars=400)])
     before = set(folder.iterdir())

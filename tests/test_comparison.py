@@ -254,6 +254,7 @@ def test_a_loop_of_one_note_passes_by_no_metric_alone():
 # --- chorales ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["valid", "test"])
 def test_held_out_chorales_pass(side):
     assert not names(chorales()[side], chorales()["train"])
@@ -314,6 +315,7 @@ def test_distances_of_a_corpus_to_itself_are_none():
     assert all(found[name] == pytest.approx(0) for name in comparison.HISTOGRAMS)
 
 
+@pytest.mark.slow
 def test_words_and_rolls_of_one_bit_are_compared_as_well():
     def sung(good):
         return gather([(song, words.encode(good.score(i))) for i, song in enumerate(good.songs)])
@@ -361,6 +363,7 @@ def test_json_holds_the_same_and_null_for_undefined(capsys):
     assert facts["copying"]["samples"][0]["exact"]["song"] is None
 
 
+@pytest.mark.slow
 def test_a_classifier_is_asked_too(capsys, monkeypatch):
     monkeypatch.setattr("musicgen_cli.two_sample.STEPS", 5)
     against.compare(held_out(), real(), None, json_=False, seed=3, quiet=False)

@@ -371,6 +371,7 @@ def musicgen(*line, capsys):
     return code, *capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_a_quiz_from_a_folder_and_a_corpus(folder, tmp_path, capsys):
     (folder / "songs" / "broken.mid").write_bytes(b"MThd")
     line = ["--human", folder / "songs", "--machine", folder / "samples.npy", "--seconds", BRIEF]

@@ -59,6 +59,7 @@ def environment(folder):
     return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.slow
 def test_the_shell_and_python_blocks_run(folder):
     assert len(BLOCKS) > 8
     for language, block in BLOCKS:
@@ -107,6 +108,7 @@ def test_each_experiment_is_a_script_that_runs(folder, number):
     assert "work/out.mid" in done.stdout
 
 
+@pytest.mark.slow
 def test_chorales_are_sampled_and_compared_with_real_ones(folder):
     done = run_example("chorales.sh", folder, "songs", "work", "--transpose", "1")
     assert done.returncode == 0, done.stderr

@@ -88,6 +88,7 @@ def test_what_is_played_is_heard_when_it_is_written():
     assert abs(pitch_of(dry[RATE : 2 * RATE, 0]) - 440) < 3
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 8), st.integers(21, 108)), max_size=6))
 def test_blocks_are_the_whole_cut_up(notes):

@@ -79,6 +79,7 @@ def test_chorales_cannot_be_told_from_other_chorales_but_from_notes_drawn_one_by
     assert tell_apart(known, drawn, BAR).accuracy > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("training")
 def test_what_is_heard_alike_is_judged_alike():
     """Bits that change no note would give a model away that nobody could hear."""

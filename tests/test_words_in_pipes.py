@@ -237,6 +237,7 @@ def test_words_without_an_id_are_counted_at_training_and_at_priming(
     assert said.startswith(f"{unknown} words of {music.lengths[2]} not in the model's vocabulary")
 
 
+@pytest.mark.slow
 def test_a_training_of_words_stopped_by_ctrl_c_ends_bit_for_bit_like_one_never_stopped(desk: Path) -> None:
     sizes = f"{TINY} --hop 2 --transpose 5 --vocab rare.npy --model seq2seq --teacher-forcing 0.5 --seed 4"
     begin = f"train words.npy {sizes.replace('--epochs 1', '--epochs 3')}"
