@@ -31,10 +31,12 @@ def split(corpus: Corpus) -> dict[str, list[int]]:
     sides: dict[str, list[int]] = {side: [] for side in SIDES}
     quota = max(1, round(SHARE * len(corpus)))
     for side in ("valid", "test"):
-        for family in list(rest):
-            if len(sides[side]) + len(family) <= quota and len(rest) > 1:
+        left, rest = rest, []
+        for i, family in enumerate(left):
+            if len(sides[side]) + len(family) <= quota and len(rest) + len(left) - i > 1:
                 sides[side] += family
-                rest.remove(family)
+            else:
+                rest.append(family)
     sides["train"] = [i for family in rest for i in family]
     return {side: sorted(songs) for side, songs in sides.items()}
 
