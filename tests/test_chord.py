@@ -291,6 +291,7 @@ def test_a_given_melody_comes_out_note_for_note_as_the_top_line(seed):
         assert (song & ~kept).any()
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(st.integers(0, 10_000), st.sampled_from([(1, Chord()), (2, Chord()), (2, BinaryCrossEntropy()), (2, Focal())]))
 def test_kept_notes_begin_and_end_when_they_did(seed, form):

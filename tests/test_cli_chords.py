@@ -10,6 +10,7 @@ from musicgen_cli import corpus, harmony, roll
 from tests.test_cli import wrong
 from tests.tunes import shell, talk, write_song, write_songs
 
+pytestmark = pytest.mark.slow
 SMALL = "--loss chord --hidden 8 --dense 8 --epochs 2 --batch-size 2 --transpose 2 -q"
 
 
@@ -36,7 +37,6 @@ def music(data):
     return corpus.load(io.BytesIO(data))
 
 
-@pytest.mark.slow
 def test_chords_need_no_more_than_their_name(run):
     told = json.loads(run("musicgen show a.pt --json").stdout)
     assert (told["model"], told["loss"]["name"]) == ("next", "chord")

@@ -523,6 +523,7 @@ def test_a_corpus_of_words_cut_short_anywhere_is_refused():
 # --- the same song as rolls and as words ---
 
 
+@pytest.mark.slow
 def test_a_song_bears_one_name_as_rolls_packed_rolls_and_words():
     digests = {form: [of_tunes(form).digest(i) for i in range(25)] for form in ("rolls", "packed", "words")}
     assert digests["rolls"] == digests["packed"] == digests["words"]

@@ -24,6 +24,7 @@ from musicgen_cli.training import OPTIMIZERS, Training
 from tests.torture.child import Child, run
 from tests.tunes import forked, tune, write_songs
 
+pytestmark = pytest.mark.slow
 SMALL = {"hidden": 16, "dense": 12, "layers": 2}
 SIZES = "--hidden 12 --dense 8 --layers 1 --hop 64 --batch-size 5 --epochs 5"
 TRAIN = f"musicgen train rolls.npy --model poly --loss cross-entropy {SIZES} --threads 1"
@@ -118,9 +119,8 @@ def assert_close(one, other):
         np.testing.assert_allclose(weights, other[name], atol=2e-6, err_msg=name)
 
 
-QUICK = "poly, its own choices"
 CASES = {
-    QUICK: (("poly", "focal", 8), {}),
+    "poly, its own choices": (("poly", "focal", 8), {}),
     "poly, from the beginning, its encoder unused": (("poly", "bce", 0), {}),
     "next, one key a step": (("next", "cross-entropy", 8), {}),
     "next, chords of whole songs": (
@@ -129,9 +129,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "case", [QUICK, *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != QUICK)]
-)
+@pytest.mark.parametrize("case", CASES)
 def test_several_processes_learn_what_one_learns(case, monkeypatch):
     # One that does not scale gradients up which are nothing but rounding, as the others do.
     monkeypatch.setitem(OPTIMIZERS, "plain", lambda weights, lr, weight_decay: torch.optim.SGD(weights, lr, 0.9))
@@ -172,7 +170,7 @@ def assert_learned_alike(one, other):
     assert one.split == other.split
 
 
-@pytest.mark.parametrize(("first", "then"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
 def test_a_training_goes_on_with_another_number_of_processes(first, then, studio):
     out = f"{first}-{then}.pt"
     line = f"{TRAIN} -o {out}"
@@ -243,7 +241,6 @@ def test_one_that_is_killed_ends_all_with_one_line(studio):
     loaded(studio / "killed.pt")
 
 
-@pytest.mark.slow
 def test_torchrun_starts_anew_what_was_killed_and_that_goes_on(studio):
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
     line += ["--no-python", *TRAIN.split(), "--save-every=1", "-o", "restarted.pt"]

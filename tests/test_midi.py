@@ -22,7 +22,7 @@ from tests.plain_smf import plain
 from tests.strategies import GRIDS, pitches, played, rolls
 
 SHARED = Path(__file__).parents[2] / "shared"
-CORPORA = ["chorales", *(pytest.param(name, marks=pytest.mark.slow) for name in ("keyboard", "lieder"))]
+CORPORA = ["chorales", "keyboard", "lieder"]
 
 
 def notes(data: bytes, **options: object) -> list[list[int]]:
@@ -504,6 +504,7 @@ def test_hostile_files_give_a_score_or_an_error_of_ours():
             assert "\n" not in score, path.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_rolls_of_real_music_survive_being_midi_files(corpus):
     for path in shared(f"corpora/{corpus}", "*.mid"):

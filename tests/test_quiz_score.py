@@ -368,6 +368,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.sampled_from(["quiz", "listener", "training", "answers", "version", "format"]), json_values)
 def test_anything_in_any_place_is_refused_in_words(field, value):
     data = json.loads(answer(2, perfect)) | {field: value}

@@ -111,6 +111,7 @@ def test_blocks_are_the_whole_cut_up(notes):
     assert np.allclose(made, sound.bent(dry + answer[: len(dry)]), atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(scores(), st.integers(1, 127))
 def test_any_score_is_sound_that_stays_in_its_bounds(score, velocity):

@@ -15,6 +15,7 @@ from musicgen_cli.score import quantise
 from musicgen_cli.two_sample import Result, tell_apart
 from tests.tunes import BAR, tune
 
+pytestmark = pytest.mark.slow
 CHORALES = Path(__file__).parents[2] / "shared" / "corpora" / "chorales"
 
 
@@ -68,7 +69,6 @@ def test_what_is_different_is_told(made):
     assert found.interval[0] > 0.85
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("training")
 def test_chorales_cannot_be_told_from_other_chorales_but_from_notes_drawn_one_by_one():
     known, other = chorales("train"), chorales("valid")
@@ -79,7 +79,6 @@ def test_chorales_cannot_be_told_from_other_chorales_but_from_notes_drawn_one_by
     assert tell_apart(known, drawn, BAR).accuracy > 0.9
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("training")
 def test_what_is_heard_alike_is_judged_alike():
     """Bits that change no note would give a model away that nobody could hear."""
