@@ -19,6 +19,7 @@ PANELS = (  # heading; of each curve the end of its key in the history, its name
 )
 SIDES = (("train", "training"), ("valid", "validation"))
 PAGE, FROM, TO = 720, 56, 566  # width of the picture; where its panels begin and end
+LEAST = 1e-300  # what is nearer to nothing cannot be divided into ticks
 PANEL, HEADING, LINE = 130, 34, 14  # heights of a panel, of the room above it, of a line of text
 
 
@@ -109,7 +110,8 @@ def _panel(heading: str, curves: list[Curve], x: NDArray[np.float64], best: int 
 def _limits(values: NDArray[np.float64]) -> tuple[float, float]:
     """From where to where an axis goes, so that its curves have air; below zero only if they do."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    size = high - low if high - low > 1e-6 * max(abs(low), abs(high)) else abs(high) / 2 or 1
+    most = max(abs(low), abs(high), LEAST)
+    size = high - low if high - low > 1e-6 * most else abs(high) / 2 if abs(high) > LEAST else 1
     return (max(low - size / 16, 0) if low >= 0 else low - size / 16), high + size / 16
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import typer
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import musicgen_cli
@@ -240,6 +240,7 @@ def test_a_training_without_an_epoch_has_no_curves():
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=1, max_size=5), st.booleans())
+@example([(0.0, 0.0, 0.0, 5e-324)], False)
 def test_labels_never_overlap_and_stay_inside(values, words):
     keys = ("train_recall", "valid_recall", "train_precision", "valid_precision")
     rows = [{"epoch": n, **dict(zip(keys, row)), "best": 1} for n, row in enumerate(values, 1)]
