@@ -20,7 +20,7 @@ test: $(VENV)/.dev  ## run the tests, the linter and the type checker
 torture: $(VENV)/.dev  ## damaged files, full disks, killed processes: at length
 	TORTURE=1 $(BIN)/python -m pytest -q -n auto tests/torture
 
-test-slow: $(VENV)/.dev  ## run the slow tests, and those by property with 500 examples each
+test-slow: $(VENV)/.dev  ## run the slow tests, and those by property with up to 500 examples
 	$(BIN)/python -m pytest -q -n auto -m "slow or hypothesis" --hypothesis-profile slow
 
 bench: $(VENV)-bench/.bench  ## measure against what else there is, into benchmarks/RESULTS.md; SONGS=a folder of MIDI

@@ -32,6 +32,7 @@ MAX_WORD = 512  # letters: all 88 keys, and how long
 FLAT = rb'[^{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^{}"]*+)*+'  # JSON without braces, but in strings
 SONG = re.compile(rb"\s*+(\{%b(?:\{%b\}%b)*+\})\s*+(?:,(?=\s*+\{)|(?=\]))" % (FLAT, FLAT, FLAT), re.DOTALL)
 SONGS = re.compile(rb'"songs"\s*+:\s*+\[')
+SAID_VERSION = re.compile(rb'"version"\s*+:\s*+(\d{1,9})\b')
 DECODER = json.JSONDecoder()
 
 
@@ -66,6 +67,8 @@ class Songs(Sequence[Song]):
         return len(self.begins)
 
     def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
         found = SONG.match(self.text, self.begins[index])
         assert found
         return _song(found[1])
@@ -275,8 +278,6 @@ def load(file: BinaryIO) -> Corpus:
         about, songs = _read_about(text, offsets.size + 2)  # of one too many more can be said
         if about["format"] != FORMAT:
             raise ValueError
-        if about["version"] > VERSION:
-            raise MusicgenError("was made by a newer musicgen; upgrade this one")
         per_quarter, representation = int(about["steps_per_quarter"]), str(about["representation"])
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise MusicgenError("is no musicgen corpus; `musicgen encode` makes one") from None
@@ -297,8 +298,10 @@ def _representation(music: NDArray[Any]) -> str:
 def _read_about(text: NDArray[Any], most: int) -> tuple[dict[str, Any], Songs]:
     """What a corpus says of itself and, checked, of its songs; raises ValueError where these are more, or too wordy."""
     said = text.reshape(1).view(np.uint8).data if text.dtype.kind == "S" else memoryview(text.item().encode())
-    opened = SONGS.search(said)
-    if not opened:
+    opened, version = SONGS.search(said), SAID_VERSION.search(said)
+    if version and int(version[1]) > VERSION:  # whatever it says of its songs
+        raise MusicgenError("was made by a newer musicgen; upgrade this one")
+    if not opened or not version:
         raise ValueError
     begins, at = array("q"), opened.end()
     while len(begins) < most and (found := SONG.match(said, at)) and found.end() - at <= MAX_TEXT:

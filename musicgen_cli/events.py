@@ -12,7 +12,7 @@ from musicgen_cli.errors import MusicgenError
 
 MAX_METAS = 1 << 17  # of a file: tempo changes, above all
 MAX_PLAYED = 1 << 20  # of a file: beginnings and ends of notes, and changes of programs
-MAX_TICKS = 1 << 36  # of a track, in times of more than two bytes: days, however fine the ticks
+MAX_TICKS = 1 << 36  # of a track, in times of two bytes and more that are read one by one: days of the finest ticks
 BATCH = 1 << 16  # events that are looked at at once
 MAX_NAME = 256  # bytes of a text that are kept
 NOTE_OFF, NOTE_ON, PROGRAM = 0x8, 0x9, 0xC  # the upper half of a status byte

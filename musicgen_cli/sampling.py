@@ -221,7 +221,7 @@ def before_the_beginning(model: SequenceModel, prime: Tensor, source: int) -> Te
     return prime.new_zeros(len(prime), source)
 
 
-class TooMany(Exception):
+class TooDense(Exception):
     """More bits than a whole passage should have are set before its end."""
 
 
@@ -252,12 +252,12 @@ def fit_threshold(
             step, likely = toss(answer, before)
             left -= step.sum().item()
             if left < 0:
-                raise TooMany
+                raise TooDense
             return step, likely
 
         try:
             generate(model, prime, length, source, target, draw)
-        except TooMany:
+        except TooDense:
             return True
         return False
 

@@ -237,6 +237,7 @@ WRONG = {
     "a number for text": (arrays(FIRST, np.array([0, 4]), np.array(7)), "no musicgen corpus"),
     "another format": (with_about(format="midi"), "no musicgen corpus"),
     "a newer version": (with_about(version=2), "upgrade"),
+    "a newer version of other songs": (with_about(version=2, songs=["a"]), "upgrade"),
     "words in the JSON": (with_about(representation="words"), "it says 'words'"),
     "no grid": (with_about(steps_per_quarter=0), "encode it again"),
     "a grid without end": (with_about(steps_per_quarter=float("inf")), "no musicgen corpus"),

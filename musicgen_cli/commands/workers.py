@@ -35,8 +35,7 @@ class Crew:
 def results(work: Work[T, R], batches: Iterable[list[T]], crew: Crew | None) -> Iterator[tuple[T, R | MusicgenError]]:
     """Each item of the batches, in order, and its result or what was wrong with it; without a crew all is done here.
 
-    What a dead process leaves undone is done again, an item at a time in a process that works for nobody else: an item
-    whose process dies is at fault.
+    What a dead process leaves undone is done again, an item at a time: one whose process dies is at fault.
     """
     if crew is None:
         for batch in batches:

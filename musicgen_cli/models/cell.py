@@ -39,18 +39,20 @@ class _Recalled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, cell: Cell, *_: Tensor) -> Tensor:
-        ctx.cell = cell
+        ctx.save_for_backward(cell.weights, *(part for *parts, _ in cell.steps for part in parts))
         return torch.stack([hidden for *_, hidden in cell.steps], 1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        weights, steps, (batch, _, width) = ctx.cell.weights, ctx.cell.steps, grad.shape
+        batch, _, width = grad.shape
+        weights, *parts = ctx.saved_tensors
+        steps = list(zip(*[iter(parts)] * 4))
         of_input, of_hidden = weights[:-width], weights[-width:]
         to_gates = grad.new_empty(len(steps), batch, 4 * width)
         to_hidden = to_cell = grad.new_zeros(batch, width)
         for t in reversed(range(len(steps))):
-            _, gates, before, bounded, _ = steps[t]
+            _, gates, before, bounded = steps[t]
             into, forget, new, out = gates.chunk(4, 1)
             to_hidden = to_hidden + grad[:, t]
             to_cell = to_cell + to_hidden * out * (1 - bounded * bounded)
