@@ -12,6 +12,7 @@ from musicgen_cli.particles import Particles
 from musicgen_cli.sampling import before_the_beginning, drawer, generate
 from musicgen_cli.training import teach
 
+pytestmark = pytest.mark.slow
 SIZE, LENGTH, SONGS = 3, 3, 1500
 
 
@@ -57,7 +58,6 @@ def shares(songs, weights):
     return (songs * weights[:, None, None]).sum(0) / weights.sum()
 
 
-@pytest.mark.slow
 def test_given_notes_are_heard_before_they_come(model, likelihoods):
     songs, likely = likelihoods
     torch.testing.assert_close(likely.sum(), torch.tensor(1.0))

@@ -341,6 +341,7 @@ def test_numbers_are_short():
     assert b'd="M0 0.33h10v4.67l-10 2.25"' in svg(Picture(20, 20, [line]))
 
 
+@pytest.mark.slow
 def test_a_png_is_the_same_picture_at_twice_the_size(pictures):
     pytest.importorskip("matplotlib")
     from PIL import Image

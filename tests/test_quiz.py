@@ -30,6 +30,7 @@ from musicgen_cli.roll import decode, encode
 from musicgen_cli.score import END, PITCH, START, Score, quantise
 from tests.tunes import tune
 
+pytestmark = pytest.mark.slow
 SECONDS = 6.0
 FAST, BRIEF = 240.0, 2.0  # quarter notes a minute; seconds: two bars, where clips are played
 
@@ -371,7 +372,6 @@ def musicgen(*line, capsys):
     return code, *capsys.readouterr()
 
 
-@pytest.mark.slow
 def test_a_quiz_from_a_folder_and_a_corpus(folder, tmp_path, capsys):
     (folder / "songs" / "broken.mid").write_bytes(b"MThd")
     line = ["--human", folder / "songs", "--machine", folder / "samples.npy", "--seconds", BRIEF]

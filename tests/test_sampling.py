@@ -41,6 +41,7 @@ def test_temperature_zero_is_the_threshold():
         assert (cold != frozen).sum() <= 2  # what lies on the threshold itself
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [BinaryCrossEntropy(), Focal()])
 def test_an_honest_draw_sets_bits_as_often_as_the_model_expects(loss):
     chances = torch.tensor([0.02, 0.3, 0.9])
