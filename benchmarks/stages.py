@@ -12,7 +12,7 @@ from musicgen_cli.cli import run
 COMMANDS = {  # of each: what is profiled, after the same once unmeasured; and its stages, functions as file:name
     "encode": (
         "{songs} -q -o rolls.npy",
-        ("streams.py:read_bytes", "smf.py:parse_all", "midi.py:merge", "score.py:quantise_all", "roll.py:encode",
+        ("streams.py:read_bytes", "smf.py:parse_all", "midi.py:draft", "score.py:quantise_all", "roll.py:encode",
          "corpus.py:add"),
     ),
     "train": (
