@@ -269,7 +269,7 @@ def fit_threshold(
 
 
 def _sigmoid(log_odds: float) -> float:
-    return torch.tensor(log_odds, dtype=torch.float64).sigmoid().item()
+    return 1 / (1 + math.exp(-log_odds))
 
 
 def random_state(state: State, generators: Sequence[torch.Generator]) -> State:

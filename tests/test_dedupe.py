@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from musicgen_cli import corpus as corpora
@@ -55,8 +55,9 @@ def test_likeness_is_of_grams_by_their_plainest_reading(one: np.ndarray, other: 
     assert likeness(grams(one), grams(other)) == (len(a & b) / len(a | b) if a | b else 1)
 
 
-@given(st.integers(0, 20), st.integers(-13, 7), st.integers(0, 9))
+@given(st.integers(0, 20), st.integers(-20, 7), st.integers(0, 9))
 def test_the_key_a_pause_before_it_and_how_it_is_stored_change_nothing(number: int, up: int, pause: int) -> None:
+    assume(tune(number, bars=12).notes[:, 2].min() + up >= 21)
     music, silence = song(number), np.zeros((pause, 88, 2), bool)
     moved = np.concatenate([silence, song(number, up)])
     assert (grams(moved) == grams(music)).all()

@@ -121,7 +121,7 @@ BOMBS: dict[str, tuple[bytes, str]] = {
 }
 
 
-USUAL = 0.02
+USUAL = 0.0225
 
 
 def allowed(data: bytes) -> float:
