@@ -18,6 +18,7 @@ class Row(NamedTuple):
     """One comparison. ratios: time of the other way over time of ours, of each round; target: at least this.
 
     Without ratios it was not measured; the note says why.
+    limit: what the ratio were if ours did nothing but its matrix products, as fast as this machine does large ones
     """
 
     work: str
@@ -25,6 +26,7 @@ class Row(NamedTuple):
     target: float | None
     ratios: list[float]
     note: str = ""
+    limit: float | None = None
 
     @property
     def missed(self) -> bool:
@@ -35,15 +37,18 @@ class Row(NamedTuple):
         """A line of a Markdown table; "missed" is said plainly."""
         wanted = "" if self.target is None else f"{self.target:g}"
         if not self.ratios:
-            return f"| {self.work} | {self.against} | {wanted} | | | not measured | {self.note} |"
+            return f"| {self.work} | {self.against} | {wanted} | | | | not measured | {self.note} |"
         ratio, low, high = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
         verdict = "" if self.target is None else "**missed**" if self.missed else "reached"
         spread = f"{low:.3g} to {high:.3g}"
-        return f"| {self.work} | {self.against} | {wanted} | {ratio:.3g} | {spread} | {verdict} | {self.note} |"
+        limit = "" if self.limit is None else f"{self.limit:.3g}"
+        cells = (self.work, self.against, wanted, f"{ratio:.3g}", spread, limit, verdict, self.note)
+        return f"| {' | '.join(cells)} |"
 
 
 HEAD = (
-    "| work | against | at least | times as fast, median | of all rounds | target | |\n|---|---|---|---|---|---|---|\n"
+    "| work | against | at least | times as fast, median | of all rounds | products alone | target | |\n"
+    "|---|---|---|---|---|---|---|---|\n"
 )
 
 
@@ -66,14 +71,28 @@ def versus(
     ours: Callable[[], object],
     theirs: Callable[[], object],
     rounds: int = 5,
-    scale: float = 1.0,
     note: str = "",
+    least: Callable[[], float] | None = None,
 ) -> Row:
-    """Measure both ways in turn, once unmeasured; `scale`: how many times theirs is to be counted, for all of ours."""
+    """Measure both ways in turn, once unmeasured; least: the seconds that the matrix products of ours take at least."""
     ours(), theirs()
-    times = [(cpu(ours), cpu(theirs)) for _ in range(rounds)]
-    print(f"{work} / {against}: {json.dumps([[round(t, 4) for t in pair] for pair in times])}", file=sys.stderr)
-    return Row(work, against, target, [scale * slow / fast for fast, slow in times], note)
+    times = [(cpu(ours), cpu(theirs), least() if least else 0.0) for _ in range(rounds)]
+    print(f"{work} / {against}: {json.dumps([[round(t, 4) for t in each] for each in times])}", file=sys.stderr)
+    limit = statistics.median(slow / bound for _, slow, bound in times) if least else None
+    return Row(work, against, target, [slow / fast for fast, slow, _ in times], note, limit)
+
+
+def at_full_rate(products: float, rows: int = 1024) -> float:
+    """CPU seconds of so many multiplications and additions, as one large product with so many rows does them.
+
+    With one row it is bound by memory: its weights, 16 MiB, are read once.
+    """
+    import torch
+
+    weights, read, times = torch.rand(2048, 2048), torch.rand(rows, 2048), 1 + 40 // rows
+    read @ weights
+    spent = cpu(lambda: [read @ weights for _ in range(times)]) / times
+    return spent * products / (rows * weights.numel())
 
 
 def machine() -> str:

@@ -1,11 +1,12 @@
 """Sampling with `poly` at the size of the fourth experiment, beside the `predict` that was published."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from benchmarks.measure import Row, versus
+from benchmarks.measure import Row, at_full_rate, versus
 from benchmarks.reference import StepByStep
 from benchmarks.training import SIZE, SIZES, passage
 from musicgen_cli import player, sampling
@@ -40,7 +41,20 @@ def theirs(batch: int, length: int = LENGTH) -> Callable[[], object]:
     return lambda: model.predict(passage(batch, SOURCE), length)
 
 
+def products(batch: int, length: int = LENGTH) -> float:
+    """CPU seconds that the matrix products of all steps, written and then read, take at full rate.
+
+    One song's are with a single row, but for what the first layer reads of a whole passage: that is left out.
+    """
+    hidden, dense = SIZES["hidden"], SIZES["dense"]
+    state = 4 * hidden * 3 * hidden  # of the second layer, and what the first makes of its own
+    written = 4 * hidden * SIZE + state + dense * (hidden + SIZE)
+    read = state + (4 * hidden * SIZE if batch > 1 else 0)
+    return at_full_rate((written + read) * batch * length, rows=1024 if batch > 1 else 1)
+
+
 def rows(folder: Path) -> Iterator[Row]:
     for batch, ours, target in ((1, in_torch, 4), (1, in_numpy, 8), (64, in_numpy, 1.2)):
         work = f"sampling {LENGTH} steps, {batch} song{'s' * (batch > 1)}, 2 x 512, {ours.__name__.replace('_', ' ')}"
-        yield versus(work, "the reference's `predict`", target, ours(batch), theirs(batch))
+        least = partial(products, batch)
+        yield versus(work, "the reference's `predict`", target, ours(batch), theirs(batch), least=least)

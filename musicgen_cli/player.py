@@ -79,22 +79,27 @@ class Layers:
 
 
 def _prepared(rows: Floats) -> Floats:
-    """Rows of in, forget, cell, out as out, in, forget, cell: one tanh does, as sigmoid(x) = (1 + tanh(x / 2)) / 2."""
+    """Rows of in, forget, cell, out as out, in, forget, cell, so that 1 / (1 + exp(gate)) is to be found of them all.
+
+    For tanh(x) = 2 sigmoid(2 x) - 1, and NumPy finds exp in half the time of tanh.
+    """
     into, forget, cell, out = np.split(rows, 4)
-    return np.concatenate([out * HALF, into * HALF, forget * HALF, cell])
+    return -np.concatenate([out, into, forget, 2 * cell])
 
 
 def _cell(gates: Floats, cell: Floats) -> tuple[Floats, Floats]:
     """Hidden and cell after a step, of prepared gates (B, 4H), which are overwritten."""
-    np.tanh(gates, out=gates)
     size = cell.shape[1]
-    sigmoid = gates[:, : 3 * size]
-    sigmoid *= HALF
-    sigmoid += HALF
-    cell = cell * sigmoid[:, 2 * size :]
-    cell += sigmoid[:, size : 2 * size] * gates[:, 3 * size :]
+    np.exp(gates, out=gates)
+    gates += 1
+    np.reciprocal(gates, out=gates)
+    new = gates[:, 3 * size :]
+    new *= 2
+    new -= 1
+    cell = cell * gates[:, 2 * size : 3 * size]
+    cell += gates[:, size : 2 * size] * new
     hidden = np.tanh(cell)
-    hidden *= sigmoid[:, :size]
+    hidden *= gates[:, :size]
     return hidden, cell
 
 
