@@ -1,6 +1,6 @@
 """Songs laid end to end in one .npy file: the music, where each song begins, and what the numbers mean.
 
-The file is three arrays saved one after the other: the music, offsets, and a JSON text (see README, "File formats").
+The file is three arrays saved one after the other: the music, offsets, and a JSON text (see docs/formats.md).
 Whoever only wants the notes says `np.load("rolls.npy")`.
 """
 

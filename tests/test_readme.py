@@ -1,4 +1,4 @@
-"""The README's shell blocks run as they stand, in order, in an empty folder that holds some songs."""
+"""The shell blocks of README and docs run as they stand, in order, in an empty folder that holds some songs."""
 
 import os
 import re
@@ -16,9 +16,12 @@ from musicgen_cli.score import quantise
 from tests.tunes import forked, write_song, write_songs
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-COMMON = README.split("\n## The stages")[1].split("\n### ")[0]  # what is said of all commands at once
-BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, re.M | re.S)
+README, COMMANDS_PAGE, FORMATS_PAGE = PAGES = [
+    (ROOT / page).read_text() for page in ("README.md", "docs/commands.md", "docs/formats.md")
+]
+COMMON = COMMANDS_PAGE.split("\n## ")[0]  # what is said of all commands at once
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", "".join(PAGES), re.M | re.S)
+FROM_MUSIC21 = ("bwv269", "bwv347")  # songs that `musicgen songs bach` writes, by their names
 
 # Training is made tiny, and what needs music21 is made up: the rest is the real command, in a process of its own.
 TINY = r"""#!/bin/sh
@@ -49,8 +52,8 @@ def folder(tmp_path):
     (tools / "musicgen").chmod(0o755)
     (tools / "python").symlink_to(sys.executable)
     work = tmp_path / "work"
-    (work / "songs").mkdir(parents=True)
-    write_songs(work / "songs", 12)
+    for path, name in zip(write_songs(work / "songs", 12), FROM_MUSIC21):
+        path.rename(path.with_stem(name))
     return work
 
 
@@ -73,17 +76,29 @@ def test_the_shell_and_python_blocks_run(folder):
     assert (folder / "audition.html").read_text().count("<article") == 4
 
 
-def test_every_command_and_every_option_is_in_the_readme():
+def test_every_command_is_in_the_readme_and_every_option_in_the_docs():
     from typer.main import get_command
 
     for name, command in get_command(app).commands.items():
-        section = README.split(f"\n### {name}: ")[1].split("\n#")[0]
+        section = COMMANDS_PAGE.split(f"\n## {name}: ")[1].split("\n## ")[0]
         assert f"musicgen {name}" in section
+        assert f"| `musicgen {name} " in README
         for parameter in command.params:
             options = [option for option in parameter.opts if option.startswith("-") and option != "--help"]
             found = [option for option in options if re.search(rf"(?<![\w-]){option}(?![\w-])", section + COMMON)]
             assert found or not options, f"{name} {options}"
     assert set(COMMANDS) == set(get_command(app).commands)
+
+
+def test_links_lead_somewhere():
+    for page in ("README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
+        for link in re.findall(r"\]\((?!http)(.+?)\)", (ROOT / page).read_text()):
+            name, _, heading = link.partition("#")
+            path = (ROOT / page).parent / name if name else ROOT / page
+            assert path.exists(), f"{page}: {link}"
+            headings = re.findall(r"^#+ (.*)$", path.read_text(), re.M) if heading else []
+            known = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
+            assert not heading or heading in known, f"{page}: {link}"
 
 
 def run_example(name, folder, *arguments):
