@@ -18,7 +18,7 @@ class Row(NamedTuple):
     """One comparison. ratios: time of the other way over time of ours, of each round; target: at least this.
 
     Without ratios it was not measured; the note says why.
-    limit: what the ratio were if ours did nothing but its matrix products, as fast as this machine does large ones
+    limit: what the ratio were if ours did only what cannot be left out, as fast as this machine does it
     """
 
     work: str
@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 HEAD = (
-    "| work | against | at least | times as fast, median | of all rounds | products alone | target | |\n"
+    "| work | against | at least | times as fast, median | of all rounds | at most here | target | |\n"
     "|---|---|---|---|---|---|---|---|\n"
 )
 
@@ -74,7 +74,7 @@ def versus(
     note: str = "",
     least: Callable[[], float] | None = None,
 ) -> Row:
-    """Measure both ways in turn, once unmeasured; least: the seconds that the matrix products of ours take at least."""
+    """Measure both ways in turn, once unmeasured; least: seconds of what ours cannot leave out."""
     ours(), theirs()
     times = [(cpu(ours), cpu(theirs), least() if least else 0.0) for _ in range(rounds)]
     print(f"{work} / {against}: {json.dumps([[round(t, 4) for t in each] for each in times])}", file=sys.stderr)

@@ -1,12 +1,13 @@
 """The `musicgen` command: its subcommands, and the one place where an error becomes a sentence and an exit code."""
 
 import contextlib
+import functools
 import gc
 import math
 import os
 import signal
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from types import FrameType
 from typing import Annotated, Any
 
@@ -14,35 +15,23 @@ import typer
 import typer.core
 
 from musicgen_cli import __version__
-from musicgen_cli.commands.cat import cat
-from musicgen_cli.commands.decode import decode
-from musicgen_cli.commands.dedupe import dedupe
-from musicgen_cli.commands.encode import encode
-from musicgen_cli.commands.eval import evaluate
-from musicgen_cli.commands.plot import plot
-from musicgen_cli.commands.quiz import quiz
-from musicgen_cli.commands.sample import sample
-from musicgen_cli.commands.show import show
-from musicgen_cli.commands.songs import songs
-from musicgen_cli.commands.train import train
-from musicgen_cli.commands.vocab import vocab
 from musicgen_cli.errors import MusicgenError, is_out_of_memory
 from musicgen_cli.group import joined
 from musicgen_cli.streams import say
 
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "songs": songs,
-    "encode": encode,
-    "cat": cat,
-    "dedupe": dedupe,
-    "vocab": vocab,
-    "train": train,
-    "sample": sample,
-    "decode": decode,
-    "eval": evaluate,
-    "show": show,
-    "plot": plot,
-    "quiz": quiz,
+COMMANDS = {  # each is a module of `commands`, and of it this function
+    "songs": "songs",
+    "encode": "encode",
+    "cat": "cat",
+    "dedupe": "dedupe",
+    "vocab": "vocab",
+    "train": "train",
+    "sample": "sample",
+    "decode": "decode",
+    "eval": "evaluate",
+    "show": "show",
+    "plot": "plot",
+    "quiz": "quiz",
 }
 FAILED, USAGE, BUG, INTERRUPTED, READER_GONE, TERMINATED = 1, 2, 70, 130, 141, 143
 OUT_OF_MEMORY = "out of memory; try a smaller --batch-size or --hidden, or fewer songs"
@@ -60,18 +49,12 @@ class Command(typer.core.TyperCommand):
         return context
 
 
-app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
-for name, command in COMMANDS.items():
-    app.command(name, cls=Command)(command)
-
-
 def version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"musicgen {__version__}")
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
 def musicgen(
     context: typer.Context,
     version: Annotated[
@@ -88,6 +71,16 @@ def musicgen(
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+@functools.cache
+def group(*names: str) -> Any:
+    """`musicgen` with the commands of these names: to load all of them takes as long as to import NumPy."""
+    app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.callback(invoke_without_command=True)(musicgen)
+    for name in names:
+        app.command(name, cls=Command)(getattr(import_module(f"musicgen_cli.commands.{name}"), COMMANDS[name]))
+    return typer.main.get_command(app)
 
 
 def run(arguments: list[str]) -> int:
@@ -118,9 +111,9 @@ def run(arguments: list[str]) -> int:
 
 def _invoke(arguments: list[str]) -> int:
     try:
-        group = typer.main.get_command(app)
-        with group.make_context("musicgen", arguments) as context:
-            group.invoke(context)
+        command = group(*(arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS))
+        with command.make_context("musicgen", arguments) as context:
+            command.invoke(context)
     except typer.Exit as done:
         return done.exit_code
     except RuntimeError as error:
@@ -157,7 +150,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
     if "_MUSICGEN_COMPLETE" in os.environ:  # a shell asks how to complete a command line
-        app(prog_name="musicgen")
+        group(*COMMANDS)(prog_name="musicgen")
     try:
         code = run(sys.argv[1:])
     finally:

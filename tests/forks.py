@@ -71,13 +71,13 @@ def prepare() -> None:
         with contextlib.suppress(ImportError):
             import_module(name)
     import torch
-    import typer
 
-    from musicgen_cli.cli import app
+    from musicgen_cli.cli import COMMANDS, group
 
     torch.set_num_threads(1)
-    typer.main.get_command = functools.cache(typer.main.get_command)
-    typer.main.get_command(app)
+    group(*COMMANDS)
+    for name in COMMANDS:
+        group(name)
 
 
 def become(client: socket.socket) -> None:
