@@ -25,6 +25,7 @@ from musicgen_cli.score import DENOMINATORS, MAX_GRID, Score
 FORMAT, VERSION = "musicgen-corpus", 1
 MAX_HEADER = 4096  # bytes of a .npy header
 MAX_TEXT = 1 << 14  # bytes of what is known of a song, and of all songs together
+SLOWEST, FASTEST = 1e-3, 6e7  # quarter notes a minute; the fastest that MIDI can say lasts a microsecond
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 CHUNK = 1 << 20  # rows looked at, or moved, at once
 LAST_CHARACTER = 0x10FFFF
@@ -47,7 +48,7 @@ class Song(NamedTuple):
     def check(self) -> None:
         """Raises ValueError for what a MIDI file cannot say."""
         numerator, denominator = self.time_signature
-        if not (1e-3 <= self.tempo <= 1e6 and 1 <= numerator <= 255 and denominator in DENOMINATORS):
+        if not (SLOWEST <= self.tempo <= FASTEST and 1 <= numerator <= 255 and denominator in DENOMINATORS):
             raise ValueError
 
 

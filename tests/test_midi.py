@@ -13,6 +13,7 @@ import symusic
 from hypothesis import given
 from hypothesis import strategies as st
 
+from musicgen_cli import corpus as corpora
 from musicgen_cli import events, midi, roll
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import Score, quantise
@@ -207,6 +208,26 @@ def test_the_one_tempo_preserves_the_duration(pieces, average):
 
 def test_tempo_of_zero_is_no_division_by_zero():
     assert midi.read(file(track((0, tempo(0)), *note(60))))[0].tempo == 120
+
+
+@given(
+    st.lists(
+        st.tuples(st.just(0) | st.integers(0, 500), st.integers(0, 99) | st.integers(0, (1 << 24) - 1)), max_size=3
+    )
+)
+def test_what_a_file_says_of_its_tempo_a_corpus_can_say(changes):  # of very fast ones it could be written, not read
+    data = file(track(*[(wait, tempo(pace)) for wait, pace in changes], *note(60)))
+    corpora.Song("", midi.read(data)[0].tempo).check()
+
+
+@pytest.mark.parametrize("micros", [1, 59, 60, (1 << 24) - 1])
+def test_the_fastest_and_the_slowest_file_make_a_corpus(micros):
+    score, _ = midi.read(file(track((0, tempo(micros)), *note(60))))
+    whole = io.BytesIO()
+    writer = corpora.Writer(whole, 4)
+    writer.add(corpora.Song("one", score.tempo, score.time_signature), roll.encode(quantise(score, 4)))
+    writer.finish()
+    assert corpora.load(whole).songs[0].tempo == score.tempo == 60e6 / micros
 
 
 @pytest.mark.parametrize("pace", [1, 60e6, 1e300])
