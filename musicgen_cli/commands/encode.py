@@ -88,7 +88,7 @@ def encode(
     """
     from musicgen_cli import midi, roll, words
     from musicgen_cli.commands import workers
-    from musicgen_cli.commands.inputs import in_batches, listed, midi_files, quantised_songs, song_name
+    from musicgen_cli.commands.inputs import in_batches, is_pipe, listed, midi_files, quantised_songs, song_name
     from musicgen_cli.commands.watch import progress
     from musicgen_cli.corpus import Song, Writer
     from musicgen_cli.errors import MusicgenError, or_raise
@@ -121,7 +121,7 @@ def encode(
     if [*paths, files_from].count(PIPE) > 1:
         raise typer.BadParameter("standard input can be read once only.")
     check_report(report, output)
-    alone = len(paths) == 1 and not paths[0].is_dir()
+    alone = len(paths) == 1 and not os.path.isdir(paths[0])
 
     form = "plain words" if plain else "words" if as_ == "words" else "sounding keys" if bits == 1 else "rolls"
     grid = steps_per_quarter or (2 if plain else 4)
@@ -167,10 +167,9 @@ def encode(
         chosen = found[len(found) * (number - 1) // parts : len(found) * number // parts]
         if found and not chosen:
             raise MusicgenError(f"part {shard} of {counted(len(found), 'file')} is empty: make fewer parts")
-        piped = any(path == PIPE or path.is_fifo() for path in chosen)  # open in this process alone
         others = stack.enter_context(workers.dask(dask)) if dask else workers.processes(jobs)
         batches = in_batches(progress(chosen, "encode", quiet))
-        for path, heard in workers.results(read, batches, None if piped else others):
+        for path, heard in workers.results(read, batches, None if any(map(is_pipe, chosen)) else others):
             try:
                 score, dropped, damage, digest = or_raise(heard)
                 music = FORMS[form].encode(score)
