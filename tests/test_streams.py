@@ -201,7 +201,7 @@ def test_an_error_of_another_file_is_not_blamed_on_the_target(tmp_path: Path) ->
         (tmp_path / "gone").stat()
     assert raised.value.filename == str(tmp_path / "gone")
     for name in (None, tmp_path / "x", tmp_path / f"{TEMPORARY}x"):
-        with pytest.raises(MusicgenError, match="/x: Input/output error; nothing written$"), output(tmp_path / "x"):
+        with pytest.raises(MusicgenError, match=r"/x: Input/output error; nothing written$"), output(tmp_path / "x"):
             raise OSError(errno.EIO, "Input/output error", name and str(name))
     assert names(tmp_path) == set()
 

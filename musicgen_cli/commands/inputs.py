@@ -69,7 +69,7 @@ def _midi_in(folder: Path, note: Callable[[str, Path, str], None]) -> list[Path]
     found = []
     for here, folders, names in os.walk(folder, onerror=lambda error: note("skipped", *_cause(error))):
         folders.sort(key=os.fsencode)
-        found += [path for path in (Path(here, name) for name in names) if path.suffix.lower() in midi.SUFFIXES]
+        found += [path for path in (Path(here, name) for name in names) if path.suffix.lower() in midi.READ]
         for link in (Path(here, name) for name in folders):
             if os.path.islink(link):  # which may lead in a circle
                 note("passed over", link, "a link to a folder is not followed; name it as well")

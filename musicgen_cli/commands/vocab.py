@@ -33,7 +33,7 @@ def vocab(
       musicgen vocab chorales.npy songs.npy --min-count 2 -o vocab.npy
       musicgen vocab words.npy --stats
     """
-    from musicgen_cli import vocabulary
+    from musicgen_cli import midi, vocabulary
     from musicgen_cli.commands.inputs import load_corpus
     from musicgen_cli.errors import MusicgenError
     from musicgen_cli.streams import check_target, counted, name_of, refuse_suffix, say, show, show_json
@@ -45,7 +45,7 @@ def vocab(
     writing = output != PIPE or not (stats or json_)
     if writing:
         check_target(output, *paths)
-        refuse_suffix(output, ".pt", ".mid", ".midi", ".kar")
+        refuse_suffix(output, ".pt", *midi.SUFFIXES)
     music = []
     for path in paths:
         music.append(load_corpus(path))
