@@ -173,10 +173,12 @@ def _special(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def output(path: Path) -> Iterator[BinaryIO]:
+def output(path: Path, failed: str = "nothing written") -> Iterator[BinaryIO]:
     """A seekable file that appears at `path` whole, when the block ends well, or not at all.
 
     `-` is stdout, where a terminal is refused. Links are followed; devices and named pipes are written, not replaced.
+
+    failed: what there is if the disk is full, say
     """
     path = PIPE if str(path) in ("/dev/stdout", "/dev/fd/1") else path
     check_target(path)
@@ -191,7 +193,7 @@ def output(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         if not _is_of(error, path):
             raise
-        raise MusicgenError(f"{name_of(path, 'standard output')}: {error.strerror or error}; nothing written") from None
+        raise MusicgenError(f"{name_of(path, 'standard output')}: {error.strerror or error}; {failed}") from None
 
 
 def _is_of(error: OSError, path: Path) -> bool:
@@ -342,6 +344,6 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    with output(path) as file:
+def write_bytes(path: Path, data: bytes, failed: str = "nothing written") -> None:
+    with output(path, failed) as file:
         shutil.copyfileobj(io.BytesIO(data), file)

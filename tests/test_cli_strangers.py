@@ -193,6 +193,23 @@ def test_the_report_tells_why_also_when_nothing_could_be_encoded(tmp_path: Path)
     assert "file of its own" in complaint(musicgen("encode", ".", "--report", "x", "-o", "x", cwd=tmp_path), 2)
 
 
+@pytest.mark.parametrize("command", ["encode in", "dedupe in.npy in.npy"])
+def test_a_report_on_a_full_disk_does_not_deny_the_corpus(tmp_path: Path, command: str) -> None:
+    write_songs(tmp_path / "in", 2)
+    talk(musicgen("encode", "in", "-o", "in.npy", cwd=tmp_path))
+    for output, name in (("x.npy", "x.npy"), ("-", "standard output")):
+        done = musicgen(*command.split(), "--report", "/dev/full", "-q", "-o", output, cwd=tmp_path)
+        if output == "-":
+            (tmp_path / "x.npy").write_bytes(done.stdout)
+            done.stdout = b""
+        assert complaint(done) == f"/dev/full: No space left on device; {name} is written, its report is not"
+        assert songs(tmp_path / "x.npy") == ["tune-01", "tune-02"]
+        (tmp_path / "x.npy").unlink()
+    (tmp_path / "text.mid").write_text("no music")
+    wrong = complaint(musicgen("encode", "text.mid", "--report", "/dev/full", "-o", "x.npy", cwd=tmp_path))
+    assert wrong == "/dev/full: No space left on device; nothing written"
+
+
 # -- workers
 
 

@@ -35,7 +35,7 @@ def dedupe(
     from musicgen_cli import likeness, midi
     from musicgen_cli.commands.inputs import load_corpora, shards
     from musicgen_cli.corpus import Writer
-    from musicgen_cli.streams import check_target, counted, refuse_suffix, say, write_bytes
+    from musicgen_cli.streams import check_target, counted, name_of, refuse_suffix, say, write_bytes
     from musicgen_cli.streams import output as open_output
 
     paths = shards(corpora)
@@ -58,5 +58,5 @@ def dedupe(
                 writer.add(song, music[i])
         writer.finish()
     if report:
-        write_bytes(report, b"".join(lines))
+        write_bytes(report, b"".join(lines), f"{name_of(output, 'standard output')} is written, its report is not")
     say(f"kept {counted(len(writer), 'song')} of {len(music)}", quiet)

@@ -145,9 +145,9 @@ def encode(
             raise MusicgenError(f"{name_of(path)}: {cause}")
         say(f"{verdict} {name_of(path)}: {cause}")
 
-    def write_report() -> None:
+    def write_report(failed: str = "nothing written") -> None:
         if report:
-            write_bytes(report, b"".join(lines))
+            write_bytes(report, b"".join(lines), failed)
 
     read = partial(
         quantised_songs,
@@ -192,7 +192,7 @@ def encode(
                 f"none of {counted(skipped, 'file')} could be encoded" if skipped else "no MIDI files found there"
             )
         writer.finish()
-    write_report()
+    write_report(f"{name_of(output, 'standard output')} is written, its report is not")
 
     counts = [f"{counted(n, 'file')} {verdict}" for verdict, n in verdicts.items() if verdict != "encoded"]
     lost = [f"{n} {what}" for what, n in (+befell).items()]
