@@ -10,7 +10,8 @@ from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import END, PITCH, START, Draft, Score
 from musicgen_cli.smf import File, parse
 
-SUFFIXES = (".mid", ".midi", ".kar")
+SUFFIXES = (".mid", ".midi", ".kar")  # of what is written
+READ = (*SUFFIXES, ".rmi")  # of what is read where it is not named; RIFF holds a MIDI file, too
 TICKS_PER_QUARTER = 480  # of what is written
 MICROSECONDS = 60_000_000  # a minute; MIDI counts tempo in microseconds per quarter note
 DEFAULT_TEMPO = 500_000  # microseconds per quarter note until a file says otherwise

@@ -76,7 +76,7 @@ def open_input(path: Path, made_by: str = "", limit: int = -1) -> BinaryIO:
         hint = f"; `{made_by}` makes it" if made_by else "; is the name right?"
         raise MusicgenError(f"{path}: no such file{hint}") from None
     except OSError as error:
-        cause = "is a folder, not a file" if path.is_dir() else error.strerror or error
+        cause = "is a folder, not a file" if os.path.isdir(path) else error.strerror or error
         raise MusicgenError(f"{path}: {cause}") from None
 
 
@@ -126,19 +126,30 @@ def _defined(facts: Any) -> Any:
 def check_target(path: Path, *inputs: Path) -> None:
     """Refuse what could not be written later, or is being read, before work is done for it."""
     if path != PIPE and not _special(path):
-        there, name = path.stat() if path.exists() else None, os.path.realpath(path)
+        there, name = _at_target(path), os.path.realpath(path)
         for given in inputs:  # there may be very many
-            if os.path.samestat(there, given.stat()) if there and given.exists() else os.path.realpath(given) == name:
+            read = status(given) if there else None
+            if os.path.samestat(there, read) if there and read else os.path.realpath(given) == name:
                 raise MusicgenError(f"{path}: is read by this very command; name another output")
     if path == PIPE:
         if sys.stdout is None:
             raise MusicgenError("standard output is closed: use -o FILE")
         if sys.stdout.isatty():
             raise MusicgenError("binary data is not written to a terminal: use -o FILE, or pipe it on")
-    elif path.is_dir():
+    elif os.path.isdir(path):
         raise MusicgenError(f"{path} is a folder; name a file")
-    elif not _special(path) and not Path(os.path.realpath(path)).parent.is_dir():
+    elif not _special(path) and not os.path.isdir(os.path.dirname(os.path.realpath(path))):
         raise MusicgenError(f"{path.parent}: no such folder; make it first")
+
+
+def _at_target(path: Path) -> os.stat_result | None:
+    """What is at a path that is to be written, None for nothing; refused where nothing could be."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:  # a name too long, links in a circle
+        raise MusicgenError(f"{path}: {error.strerror or error}") from None
 
 
 def refuse_suffix(path: Path, *suffixes: str) -> None:
@@ -147,16 +158,27 @@ def refuse_suffix(path: Path, *suffixes: str) -> None:
         raise MusicgenError(f"{path}: the name of another kind of file than this command writes; see its --help")
 
 
+def status(path: Path) -> os.stat_result | None:
+    """What the system knows of a path, None where it is not there or out of reach: who opens it will say so."""
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
 def _special(path: Path) -> bool:
     """Whether a path is there and no regular file: a device or a named pipe."""
-    return path.exists() and not stat.S_ISREG(path.stat().st_mode)
+    there = status(path)
+    return there is not None and not stat.S_ISREG(there.st_mode)
 
 
 @contextlib.contextmanager
-def output(path: Path) -> Iterator[BinaryIO]:
+def output(path: Path, failed: str = "nothing written") -> Iterator[BinaryIO]:
     """A seekable file that appears at `path` whole, when the block ends well, or not at all.
 
     `-` is stdout, where a terminal is refused. Links are followed; devices and named pipes are written, not replaced.
+
+    failed: what there is if the disk is full, say
     """
     path = PIPE if str(path) in ("/dev/stdout", "/dev/fd/1") else path
     check_target(path)
@@ -169,7 +191,15 @@ def output(path: Path) -> Iterator[BinaryIO]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise MusicgenError(f"{name_of(path, 'standard output')}: {error.strerror or error}; nothing written") from None
+        if not _is_of(error, path):
+            raise
+        raise MusicgenError(f"{name_of(path, 'standard output')}: {error.strerror or error}; {failed}") from None
+
+
+def _is_of(error: OSError, path: Path) -> bool:
+    """Whether an error is of what is written at `path`: it names that, the file beside it, or none."""
+    target = Path(os.path.realpath(path))
+    return not isinstance(error.filename, str) or Path(error.filename) in (path, target, _beside(target))
 
 
 def _copied_at_the_end(target: int | Path) -> Iterator[BinaryIO]:
@@ -188,8 +218,8 @@ def _renamed_at_the_end(target: Path) -> Iterator[BinaryIO]:
     temporary = _beside(target)
     try:
         with claimed(temporary) as descriptor, open(descriptor, "w+b", closefd=False) as file:
-            if target.exists():
-                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
+            if there := status(target):
+                os.fchmod(descriptor, stat.S_IMODE(there.st_mode))
             yield file
             file.flush()
             os.fsync(descriptor)
@@ -314,6 +344,6 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    with output(path) as file:
+def write_bytes(path: Path, data: bytes, failed: str = "nothing written") -> None:
+    with output(path, failed) as file:
         shutil.copyfileobj(io.BytesIO(data), file)

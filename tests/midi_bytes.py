@@ -55,5 +55,10 @@ def file(*tracks: bytes, kind: int = 1, division: int = 480) -> bytes:
     return b"MThd" + struct.pack(">IHHH", 6, kind, len(tracks), division) + b"".join(tracks)
 
 
+def riff(data: bytes) -> bytes:
+    """A MIDI file as .rmi files hold it."""
+    return b"RIFF" + struct.pack("<I", len(data) + 12) + b"RMIDdata" + struct.pack("<I", len(data)) + data
+
+
 def note(pitch: int, channel: int = 0, lasts: int = 480) -> list[Event]:
     return [(0, on(pitch, channel)), (lasts, off(pitch, channel))]

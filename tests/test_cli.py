@@ -23,6 +23,7 @@ from musicgen_cli import midi
 from musicgen_cli.cli import group, run
 from musicgen_cli.corpus import Corpus, Song
 from musicgen_cli.score import Score
+from tests.midi_bytes import riff
 from tests.tunes import (
     ENVIRONMENT,
     PREFIX,
@@ -163,10 +164,12 @@ def test_encode_looks_through_folders_for_whatever_is_midi(tmp_path: Path) -> No
     (tmp_path / "songs" / "deep" / "deeper").mkdir(parents=True)
     for number, name in enumerate(["a.mid", "B.MID", "deep/c.Kar", "deep/deeper/d.midi"], 1):
         write_song(tmp_path / "songs" / name, number)
+    wrapped = tmp_path / "songs" / "deep" / "e.rmi"  # such files were passed over in silence
+    wrapped.write_bytes(riff(write_song(tmp_path / "e.mid", 5).read_bytes()))
     (tmp_path / "songs" / "deep" / "notes.txt").write_text("no music")
     result = musicgen("encode", "songs", cwd=tmp_path)
-    assert talk(result) == ["encoded 4 songs, 384 steps"]
-    assert names(load(result.stdout)) == ["B", "a", "c", "d"]  # in the order of the bytes of their paths
+    assert talk(result) == ["encoded 5 songs, 480 steps"]
+    assert names(load(result.stdout)) == ["B", "a", "c", "d", "e"]  # in the order of the bytes of their paths
 
 
 def test_encode_takes_names_in_the_order_given_and_from_lists(tmp_path: Path) -> None:

@@ -74,6 +74,30 @@ def test_what_is_no_file_in_a_folder_is_skipped_and_does_not_block(tmp_path: Pat
     assert songs(tmp_path / "x.npy") == ["tune-01"]
 
 
+def test_a_name_that_leads_nowhere_costs_that_file(tmp_path: Path) -> None:  # it was told of the corpus, and ended all
+    write_song(tmp_path / "a.mid", 1)
+    (tmp_path / "circle.mid").symlink_to("circle.mid")
+    long = "n" * 300 + ".mid"
+    told = [f"skipped {long}: File name too long", "skipped circle.mid: Too many levels of symbolic links"]
+    done = "encoded 1 song, 96 steps; 2 files skipped"
+    assert talk(musicgen("encode", long, "a.mid", "circle.mid", "-o", "x.npy", cwd=tmp_path)) == [*told, done]
+    assert songs(tmp_path / "x.npy") == ["a"]
+    assert complaint(musicgen("encode", long, "-o", "y.npy", cwd=tmp_path)) == f"{long}: File name too long"
+    for line in (f"cat {long} -o y.npy", f"cat x.npy {long} -o y.npy", f"dedupe {long} -o y.npy"):
+        assert complaint(musicgen(*line.split(), cwd=tmp_path)) == f"{long}: File name too long"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_file_behind_a_locked_door_costs_that_file(tmp_path: Path) -> None:
+    write_songs(tmp_path / "in", 1)
+    for name, mode in (("locked", 0o000), ("listed", 0o444)):
+        write_songs(tmp_path / name / "deep", 1)
+        (tmp_path / name).chmod(mode)
+    told = talk(musicgen("encode", "in", "locked/deep/tune-01.mid", "listed", "-o", "x.npy", cwd=tmp_path))
+    denied = [f"skipped {name}: Permission denied" for name in ("listed/deep", "locked/deep/tune-01.mid")]
+    assert (sorted(told[:2]), told[2:]) == (denied, ["encoded 1 song, 96 steps; 2 files skipped"])
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
 def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     write_songs(tmp_path / "in", 1)
@@ -167,6 +191,23 @@ def test_the_report_tells_why_also_when_nothing_could_be_encoded(tmp_path: Path)
     assert "not a MIDI file" in complaint(musicgen("encode", "text.mid", "--report", "r", "-o", "x.npy", cwd=tmp_path))
     assert report(tmp_path / "r") == [("text.mid", "skipped", "not a MIDI file")]
     assert "file of its own" in complaint(musicgen("encode", ".", "--report", "x", "-o", "x", cwd=tmp_path), 2)
+
+
+@pytest.mark.parametrize("command", ["encode in", "dedupe in.npy in.npy"])
+def test_a_report_on_a_full_disk_does_not_deny_the_corpus(tmp_path: Path, command: str) -> None:
+    write_songs(tmp_path / "in", 2)
+    talk(musicgen("encode", "in", "-o", "in.npy", cwd=tmp_path))
+    for output, name in (("x.npy", "x.npy"), ("-", "standard output")):
+        done = musicgen(*command.split(), "--report", "/dev/full", "-q", "-o", output, cwd=tmp_path)
+        if output == "-":
+            (tmp_path / "x.npy").write_bytes(done.stdout)
+            done.stdout = b""
+        assert complaint(done) == f"/dev/full: No space left on device; {name} is written, its report is not"
+        assert songs(tmp_path / "x.npy") == ["tune-01", "tune-02"]
+        (tmp_path / "x.npy").unlink()
+    (tmp_path / "text.mid").write_text("no music")
+    wrong = complaint(musicgen("encode", "text.mid", "--report", "/dev/full", "-o", "x.npy", cwd=tmp_path))
+    assert wrong == "/dev/full: No space left on device; nothing written"
 
 
 # -- workers

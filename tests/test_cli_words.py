@@ -88,8 +88,23 @@ def test_options_of_another_form_are_refused(taught: Path, options: str, wrong: 
 def test_vocab_counts_words_alone_and_of_one_form(taught: Path) -> None:
     assert complaint(shell("musicgen vocab rolls.npy --stats", taught)).startswith("rolls.npy: holds rolls, not words")
     assert complaint(shell("musicgen vocab words.npy plain.npy --stats", taught)).startswith(
-        "plain.npy: holds plain words, not words"
+        "plain.npy: holds plain words at 2 steps per quarter note, words.npy words at 4"
     )
+
+
+def test_vocab_takes_a_folder_as_train_does(taught: Path, tmp_path: Path) -> None:  # it was said to be no file
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for k in (1, 2, 10):
+        shutil.copy(taught / "words.npy", shards / f"{k}.npy")
+    line = "musicgen vocab {} -q -o " + str(tmp_path / "{}.npy")
+    talk(shell(line.format(shards, "folder"), taught))
+    talk(shell(line.format("words.npy words.npy words.npy", "named"), taught))
+    assert (tmp_path / "folder.npy").read_bytes() == (tmp_path / "named.npy").read_bytes()
+    onto = shell(f"musicgen vocab {shards} -o {shards}/10.npy", taught)
+    assert complaint(onto) == f"{shards}/10.npy: is read by this very command; name another output"
+    (tmp_path / "empty").mkdir()
+    assert "no .npy in this folder" in complaint(shell(f"musicgen vocab {tmp_path}/empty --stats", taught))
 
 
 # -- train

@@ -2,7 +2,6 @@ import contextlib
 import io
 import random
 import re
-import struct
 from collections import Counter
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from musicgen_cli import events, midi, roll
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.score import Score, quantise
 from musicgen_cli.smf import File, Part, parse_all
-from tests.midi_bytes import file, meta, metre, name, note, off, on, program, raw, tempo, track
+from tests.midi_bytes import file, meta, metre, name, note, off, on, program, raw, riff, tempo, track
 from tests.plain_smf import plain
 from tests.strategies import GRIDS, pitches, played, rolls
 
@@ -164,8 +163,7 @@ def test_a_time_signature_that_cannot_be_played_is_four_four(numerator, power):
 
 
 def test_a_riff_wrapper_is_taken_off():
-    wrapped = b"RIFF" + struct.pack("<I", len(BAND) + 12) + b"RMIDdata" + struct.pack("<I", len(BAND)) + BAND
-    assert midi.read(wrapped)[0] == midi.read(BAND)[0]
+    assert midi.read(riff(BAND))[0] == midi.read(BAND)[0]
 
 
 def test_notes_that_nobody_ends_are_held_to_the_end_of_their_track():

@@ -1,9 +1,14 @@
 import subprocess
 import sys
+from types import ModuleType
 
+import numpy as np
 import pytest
 
 from musicgen_cli import midi
+from musicgen_cli.cli import run
+from musicgen_cli.commands import songs
+from musicgen_cli.score import Score
 from tests.tunes import complaint, musicgen, talk
 
 WITHOUT_MUSIC21 = (
@@ -33,6 +38,27 @@ def test_bach_gives_four_part_chorales_that_can_be_encoded(tmp_path):
 
 def test_a_composer_whom_the_corpus_lacks_is_named(tmp_path):
     assert "'nobody'" in complaint(musicgen("songs", "nobody", cwd=tmp_path))
+
+
+def test_what_is_not_written_is_counted_and_nothing_written_is_an_error(tmp_path, monkeypatch, capsys):  # exit 0 it was
+    sung, silent = Score([[0, 480, 60]], 480), Score(np.zeros((0, 3), int), 480)
+    corpus = {"sung": [sung], "silent": [silent], "some": [silent, sung, sung]}
+    monkeypatch.setitem(sys.modules, "music21", ModuleType("music21"))
+    monkeypatch.setattr(songs, "_scores", lambda _, name: corpus[name])
+
+    def wrote(*names: str) -> tuple[int, list[str], set[str]]:
+        monkeypatch.setattr(songs, "_pieces", lambda *_: [(name, name) for name in names])
+        folder = tmp_path / "-".join(names)
+        code = run(["songs", "x", "-o", str(folder)])
+        said = capsys.readouterr().err.replace(str(folder), "songs").splitlines()
+        return code, said, {path.name for path in folder.iterdir()}
+
+    odd = "skipped odd: KeyError: 'odd'"
+    wrong = "musicgen: error: nothing of {} by 'x' could be written; {}"
+    assert wrote("odd") == (1, [odd, wrong.format("1 piece", "skipped 1")], set())
+    assert wrote("silent", "odd") == (1, [odd, wrong.format("2 pieces", "skipped 1; 1 silent")], set())
+    files = {"sung.mid", "some-1.mid", "some-2.mid"}
+    assert wrote("sung", "some", "odd") == (0, [odd, "wrote 3 files in songs; skipped 1; 1 silent"], files)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import pytest
 
 from musicgen_cli import streams
 from musicgen_cli.errors import MusicgenError
-from musicgen_cli.streams import TEMPORARY, alone, output, printable, write_bytes
+from musicgen_cli.streams import TEMPORARY, alone, check_target, output, printable, write_bytes
 from tests.tunes import ENVIRONMENT, complaint, forked, musicgen, shell, talk, write_song, write_songs
 
 OLD, NEW = b"what was there before", b"what is there now"
@@ -172,15 +172,38 @@ def test_a_name_as_long_as_a_name_may_be_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "wrong"), [("no/file", "no such folder"), ("folder", "is a folder"), ("file/file", "no such folder")]
+    ("target", "wrong"),
+    [
+        ("no/file", "no such folder"),
+        ("folder", "is a folder"),
+        ("file/file", "no such folder"),
+        ("n" * 300, "n: File name too long$"),
+        ("circle", "circle: Too many levels of symbolic links$"),
+    ],
 )
-def test_where_no_file_can_be_written_is_said_by_name(tmp_path: Path, target: str, wrong: str) -> None:
+def test_where_no_file_can_be_written_is_said_by_name_before_there_is_work(
+    tmp_path: Path, target: str, wrong: str
+) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(OLD)
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(MusicgenError, match=wrong):
+        check_target(tmp_path / target)
     with pytest.raises(MusicgenError, match=wrong):
         write_bytes(tmp_path / target, NEW)
-    assert names(tmp_path) == {"folder", "file"}
+    assert names(tmp_path) == {"folder", "file", "circle"}
+    assert (tmp_path / "circle").is_symlink()
     assert (tmp_path / "file").read_bytes() == OLD
+
+
+def test_an_error_of_another_file_is_not_blamed_on_the_target(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised, output(tmp_path / "x"):
+        (tmp_path / "gone").stat()
+    assert raised.value.filename == str(tmp_path / "gone")
+    for name in (None, tmp_path / "x", tmp_path / f"{TEMPORARY}x"):
+        with pytest.raises(MusicgenError, match=r"/x: Input/output error; nothing written$"), output(tmp_path / "x"):
+            raise OSError(errno.EIO, "Input/output error", name and str(name))
+    assert names(tmp_path) == set()
 
 
 def test_a_missing_file_is_named_once_with_the_command_that_makes_it(tmp_path: Path) -> None:

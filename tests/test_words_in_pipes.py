@@ -172,7 +172,7 @@ def test_a_vocabulary_agrees_with_counting_by_hand(
         ("vocab none.npy", 1, "none.npy: no such file"),
         ("vocab text.pt", 1, "text.pt: is no .npy file"),
         ("vocab sounding.npy", 1, "sounding.npy: holds sounding keys, not words"),
-        ("vocab plain.npy words.npy", 1, "words.npy: holds words, not plain words"),
+        ("vocab plain.npy words.npy", 1, "words.npy: holds words at 4 steps per quarter note, plain.npy plain"),
         ("train words.npy --model text --vocab none.npy", 1, "none.npy: no such file; `musicgen vocab words.npy "),
         ("train words.npy --model text --vocab rolls.npy", 1, "rolls.npy: is no vocabulary"),
         ("train words.npy --model text --vocab cut.npy", 1, "cut.npy: is "),

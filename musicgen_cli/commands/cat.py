@@ -26,6 +26,7 @@ def cat(
       musicgen cat shards -o all.npy
       musicgen cat *.npy | musicgen show
     """
+    from musicgen_cli import midi
     from musicgen_cli.commands.inputs import load_corpora, shards
     from musicgen_cli.corpus import save
     from musicgen_cli.streams import check_target, counted, refuse_suffix, say
@@ -33,7 +34,7 @@ def cat(
 
     paths = shards(corpora)
     check_target(output, *paths)
-    refuse_suffix(output, ".pt", ".mid", ".midi", ".kar")
+    refuse_suffix(output, ".pt", *midi.SUFFIXES)
     music = load_corpora(paths)
     with open_output(output) as file:
         save(music, file)

@@ -32,17 +32,17 @@ def dedupe(
       musicgen dedupe rolls.npy -o unique.npy
       musicgen dedupe shards --report copies.jsonl -o unique.npy
     """
-    from musicgen_cli import likeness
+    from musicgen_cli import likeness, midi
     from musicgen_cli.commands.inputs import load_corpora, shards
     from musicgen_cli.corpus import Writer
-    from musicgen_cli.streams import check_target, counted, refuse_suffix, say, write_bytes
+    from musicgen_cli.streams import check_target, counted, name_of, refuse_suffix, say, write_bytes
     from musicgen_cli.streams import output as open_output
 
     paths = shards(corpora)
     check_report(report, output)
     for target in (output, *([report] if report else [])):
         check_target(target, *paths)
-    refuse_suffix(output, ".pt", ".mid", ".midi", ".kar")
+    refuse_suffix(output, ".pt", *midi.SUFFIXES)
     music = load_corpora(paths)
     dropped, lines = set[int](), list[bytes]()
     for copy in likeness.copies(music, alike):
@@ -58,5 +58,5 @@ def dedupe(
                 writer.add(song, music[i])
         writer.finish()
     if report:
-        write_bytes(report, b"".join(lines))
+        write_bytes(report, b"".join(lines), f"{name_of(output, 'standard output')} is written, its report is not")
     say(f"kept {counted(len(writer), 'song')} of {len(music)}", quiet)

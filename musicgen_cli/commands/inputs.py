@@ -15,7 +15,7 @@ from musicgen_cli import corpus as corpora
 from musicgen_cli import midi, representations, smf, vocabulary
 from musicgen_cli.errors import MusicgenError, or_raise
 from musicgen_cli.score import Draft, Score, on_keyboard
-from musicgen_cli.streams import PIPE, name_of, naming, open_input, read_bytes, say
+from musicgen_cli.streams import PIPE, name_of, naming, open_input, read_bytes, say, status
 
 if TYPE_CHECKING:
     from musicgen_cli.checkpoint import Checkpoint
@@ -51,18 +51,15 @@ def midi_files(paths: list[Path], note: Callable[[str, Path, str], None]) -> Ite
     """
     known: dict[tuple[int, int], Path] = {}
     for given in paths:
-        folder = given != PIPE and given.is_dir()
+        folder = given != PIPE and os.path.isdir(given)
         for path in _midi_in(given, note) if folder else [given]:
-            try:
-                facts = None if path == PIPE else path.stat()
-            except OSError:
-                facts = None  # whoever reads it will say so
-            if facts and stat.S_ISREG(facts.st_mode):
-                first = known.setdefault((facts.st_dev, facts.st_ino), path)
+            there = None if path == PIPE else status(path)
+            if there and stat.S_ISREG(there.st_mode):
+                first = known.setdefault((there.st_dev, there.st_ino), path)
                 if first is not path:
                     note("passed over", path, f"the same file as {first}")
                     continue
-            elif facts and folder:
+            elif there and folder:
                 note("skipped", path, "neither a file nor a folder")
                 continue
             yield path
@@ -72,15 +69,21 @@ def _midi_in(folder: Path, note: Callable[[str, Path, str], None]) -> list[Path]
     found = []
     for here, folders, names in os.walk(folder, onerror=lambda error: note("skipped", *_cause(error))):
         folders.sort(key=os.fsencode)
-        found += [path for path in (Path(here, name) for name in names) if path.suffix.lower() in midi.SUFFIXES]
+        found += [path for path in (Path(here, name) for name in names) if path.suffix.lower() in midi.READ]
         for link in (Path(here, name) for name in folders):
-            if link.is_symlink():  # which may lead in a circle
+            if os.path.islink(link):  # which may lead in a circle
                 note("passed over", link, "a link to a folder is not followed; name it as well")
     return sorted(found, key=os.fsencode)
 
 
 def _cause(error: OSError) -> tuple[Path, str]:
     return Path(error.filename), error.strerror or str(error)
+
+
+def is_pipe(path: Path) -> bool:
+    """Whether there is a pipe at the path, which is open in this process alone."""
+    there = status(path)
+    return path == PIPE or (there is not None and stat.S_ISFIFO(there.st_mode))
 
 
 def in_batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
@@ -99,11 +102,12 @@ def in_batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
 
 def _size(path: Path) -> int:
     """How much a file counts for: its bytes, some if it is empty or missing, and BATCH if it is no regular file."""
-    try:
-        facts = None if path == PIPE else path.stat()
-    except OSError:
-        return LEAST  # whoever reads it will say so
-    return max(facts.st_size, LEAST) if facts and stat.S_ISREG(facts.st_mode) else BATCH
+    if path == PIPE:
+        return BATCH
+    there = status(path)
+    if not there:
+        return LEAST
+    return max(there.st_size, LEAST) if stat.S_ISREG(there.st_mode) else BATCH
 
 
 def read_songs(
@@ -170,7 +174,7 @@ def shards(paths: list[Path]) -> list[Path]:
     """The paths, folders replaced by the *.npy in them, in the order of their bytes, but 2 before 10."""
     found = list[Path]()
     for path in paths:
-        if path == PIPE or not path.is_dir():
+        if path == PIPE or not os.path.isdir(path):
             found.append(path)
             continue
         inside = [one for one in path.glob("*.npy") if not one.name.startswith(".")]  # those are not finished

@@ -43,7 +43,7 @@ def songs(
     if not pieces:
         raise MusicgenError(f"the music21 corpus has nothing by {composer!r}; try bach, monteverdi, mozart or haydn")
     output.mkdir(parents=True, exist_ok=True)
-    written = skipped = 0
+    written = skipped = silent = 0
     for name, path in progress(pieces, "songs", quiet):
         try:
             scores = _scores(music21, path)
@@ -51,11 +51,17 @@ def songs(
             say(f"skipped {name}: {type(error).__name__}: {error}")
             skipped += 1
             continue
+        silent += len(scores)
+        scores = [score for score in scores if len(score.notes)]
+        silent -= len(scores)
         for number, score in enumerate(scores, 1):
             title = name if len(scores) == 1 else f"{name}-{number}"
             write_bytes(output / f"{title}.mid", midi.write(score, name=title, text=f"{title}: the music21 corpus"))
         written += len(scores)
-    say(f"wrote {counted(written, 'file')} in {output}" + (f"; skipped {skipped}" if skipped else ""), quiet)
+    left_out = (f"; skipped {skipped}" if skipped else "") + (f"; {silent} silent" if silent else "")
+    if not written:
+        raise MusicgenError(f"nothing of {counted(len(pieces), 'piece')} by {composer!r} could be written{left_out}")
+    say(f"wrote {counted(written, 'file')} in {output}{left_out}", quiet)
 
 
 def _pieces(music21: Any, composer: str) -> list[tuple[str, Path]]:
@@ -75,10 +81,10 @@ def _pieces(music21: Any, composer: str) -> list[tuple[str, Path]]:
 
 
 def _scores(music21: Any, path: Path) -> "list[Score]":
-    """The pieces in a file of the music21 corpus: ties joined, repeats played, sounding pitch; no silent ones."""
+    """The pieces in a file of the music21 corpus: ties joined, repeats played, sounding pitch."""
     parsed = music21.converter.parse(path)
     scores = parsed.scores if isinstance(parsed, music21.stream.Opus) else [parsed]
-    return [score for score in (_score(music21, piece) for piece in scores) if len(score.notes)]
+    return [_score(music21, piece) for piece in scores]
 
 
 def _score(music21: Any, piece: Any) -> "Score":

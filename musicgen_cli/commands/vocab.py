@@ -11,7 +11,9 @@ def vocab(
     corpora: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="CORPORA", help="Corpora of words, words.npy unless named; - is stdin.", allow_dash=True
+            metavar="CORPORA",
+            help="Corpora of words, or folders of *.npy; words.npy unless named; - is stdin.",
+            allow_dash=True,
         ),
     ] = None,
     output: Output = PIPE,
@@ -33,32 +35,26 @@ def vocab(
       musicgen vocab chorales.npy songs.npy --min-count 2 -o vocab.npy
       musicgen vocab words.npy --stats
     """
-    from musicgen_cli import vocabulary
-    from musicgen_cli.commands.inputs import load_corpus
+    from musicgen_cli import midi, vocabulary
+    from musicgen_cli.commands.inputs import load_corpora, shards
     from musicgen_cli.errors import MusicgenError
     from musicgen_cli.streams import check_target, counted, name_of, refuse_suffix, say, show, show_json
     from musicgen_cli.streams import output as open_output
 
-    paths = corpora or [Path("words.npy")]
-    if paths.count(PIPE) > 1:
+    given = corpora or [Path("words.npy")]
+    if given.count(PIPE) > 1:
         raise typer.BadParameter("standard input can be read once only.")
+    paths = shards(given)
     writing = output != PIPE or not (stats or json_)
     if writing:
         check_target(output, *paths)
-        refuse_suffix(output, ".pt", ".mid", ".midi", ".kar")
-    music = []
-    for path in paths:
-        music.append(load_corpus(path))
-        if music[-1].bits or music[-1].form != music[0].form:
-            held, wanted = music[-1].form, "words" if music[0].bits else music[0].form
-            raise MusicgenError(
-                f"{name_of(path)}: holds {held}, not {wanted}; `musicgen encode --as words` makes words"
-            )
-        if music[-1].steps_per_quarter != music[0].steps_per_quarter:
-            raise MusicgenError(
-                f"{name_of(path)}: its steps are not as long as those of {name_of(paths[0])}: encode it alike"
-            )
-    counted_words = vocabulary.count([each.music for each in music], min_count, size, transpose)
+        refuse_suffix(output, ".pt", *midi.SUFFIXES)
+    music = load_corpora(paths)
+    if music.bits:
+        raise MusicgenError(
+            f"{name_of(paths[0])}: holds {music.form}, not words; `musicgen encode --as words` makes words"
+        )
+    counted_words = vocabulary.count(music.parts, min_count, size, transpose)
     facts = counted_words.facts()
     if not facts["words"]:
         raise MusicgenError(f"no word is met as often as --min-count {min_count}, or there is none")
