@@ -63,19 +63,22 @@ class Checkpoint:
 
     def build(self, device: "torch.device") -> "SequenceModel":
         """The model with its weights, ready to play; raises MusicgenError where they are not of this model."""
+        from musicgen_cli.models import MODELS
+
+        if not self.fits(self.state_dict):
+            raise MusicgenError(DAMAGED)
+        model = MODELS[self.model].network(**self.model_arguments)
+        model.load_state_dict(tensors(self.state_dict))
+        return model.to(device).eval()
+
+    def fits(self, weights: Any) -> bool:
+        """Whether these are weights of its model."""
         from musicgen_cli.models import MODELS, blank
 
-        weights = tensors(self.state_dict)
         try:
-            network = MODELS[self.model].network
-            known = blank.fits(weights, network, self.model_arguments)
+            return blank.fits(tensors(weights), MODELS[self.model].network, self.model_arguments)
         except WRONG:
-            known = False
-        if not known:
-            raise MusicgenError(DAMAGED)
-        model = network(**self.model_arguments)
-        model.load_state_dict(weights)
-        return model.to(device).eval()
+            return False
 
     def build_loss(self) -> "Loss":
         from musicgen_cli.losses import LOSSES
@@ -137,20 +140,23 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, file: BinaryIO) -> None:
-    """Write a checkpoint, with a digest of all that it holds; raises MusicgenError where that is not finite."""
+    """Write a checkpoint, with a digest of all that it holds; raises MusicgenError where `load` would refuse it."""
     import torch
 
     values = {field.name: arrays(getattr(checkpoint, field.name)) for field in fields(checkpoint)}
     try:
-        digest = archive.digest(values)
+        digest, spoken = archive.digest(values)
+        _check(checkpoint)
     except ValueError as error:
-        raise MusicgenError(f"the checkpoint {error}: it is not saved") from None
+        raise MusicgenError(f"the checkpoint {error}: it cannot be saved") from error
     buffer = io.BytesIO()  # torch.save hides what goes wrong while writing
     torch.save({"format": FORMAT, "version": VERSION, "digest": digest, **tensors(values)}, buffer)
     try:
         archive.check(buffer)
-    except ValueError:
-        raise MusicgenError("the checkpoint is larger than any that would be read again: it is not saved") from None
+    except ValueError as error:
+        raise MusicgenError("the checkpoint is larger than any that is read again: it cannot be saved") from error
+    if spoken > archive.SPOKEN * len(buffer.getbuffer()):
+        raise MusicgenError(f"the checkpoint {archive.REPEATED}: it cannot be saved")
     file.write(buffer.getbuffer())
 
 
@@ -189,10 +195,14 @@ def load(file: BinaryIO) -> Checkpoint:
             raise MusicgenError("was made by a newer musicgen; upgrade this one")
         if version < VERSION:
             raise MusicgenError("was made by an older musicgen; train it again")
-        if values.pop("digest") != archive.digest(values, size):
+        said = values.pop("digest")
+        digest, _ = archive.digest(values, archive.SPOKEN * size)
+        if digest != said:
             raise ValueError
         checkpoint = Checkpoint(**values)
         _check(checkpoint)
+        if not all(isinstance(weights, np.ndarray) for weights in checkpoint.state_dict.values()):
+            raise ValueError
     except WRONG:
         raise MusicgenError(DAMAGED) from None
     return checkpoint
@@ -204,12 +214,20 @@ def _check(checkpoint: Checkpoint) -> None:
         kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
         value = getattr(checkpoint, name)
         if isinstance(value, bool) or not isinstance(value, tuple(get_origin(kind) or kind for kind in kinds)):
-            raise ValueError
+            raise ValueError(f"says its {name} wrongly")
     size, listed, form = checkpoint.model_arguments["size"], len(checkpoint.words), FORMS[checkpoint.form]
     wanted = 0 if form.bits else size
     if (len(checkpoint.rates), listed, len(checkpoint.counts)) != (size, wanted, wanted):
-        raise ValueError
+        raise ValueError("lacks words, or how often they come")
     longest = max(map(len, checkpoint.words), default=0)
+    limits = {
+        "steps to read": (checkpoint.source, MAX_STEPS),
+        "steps to write": (checkpoint.target, MAX_STEPS),
+        "letters, each word as long as the longest": (longest * listed, MAX_LETTERS),
+    }
+    for what, (number, most) in limits.items():
+        if number > most:
+            raise ValueError(f"has {number:,} {what}, and {most:,} are the most")
     bounds = [
         size == (KEYS * form.bits or listed),
         listed == 0 or listed > len(SPECIALS),
@@ -217,17 +235,15 @@ def _check(checkpoint: Checkpoint) -> None:
         bool(checkpoint.model_arguments.get("chords")) == (checkpoint.loss == "chord"),
         checkpoint.model_arguments["outputs"] == size + (form.bits > 0 and not checkpoint.sets_bits),
         all(isinstance(side, list) for side in checkpoint.split.values()),
-        all(isinstance(weights, np.ndarray) for weights in checkpoint.state_dict.values()),
         all(isinstance(value, int | float) for value in checkpoint.loss_arguments.values()),
         (min(checkpoint.rates) >= 0 and max(checkpoint.rates) <= 1),
-        (wanted > 0) <= checkpoint.source <= MAX_STEPS,
-        1 <= checkpoint.target <= MAX_STEPS,
+        checkpoint.source >= (wanted > 0),
+        checkpoint.target >= 1,
         1 <= checkpoint.steps_per_quarter <= MAX_GRID,
         0 < checkpoint.threshold < 1,
-        longest * listed <= MAX_LETTERS,
         all(isinstance(value, int | float) for row in checkpoint.history for value in row.values()),
     ]
     if not all(bounds):
-        raise ValueError
+        raise ValueError("is of no model that could play")
     Song(tempo=checkpoint.tempo, time_signature=checkpoint.time_signature).check()
     _ = checkpoint.lasting, checkpoint.progress  # which name what is no word, and miss what is not told of an epoch

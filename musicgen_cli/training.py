@@ -118,10 +118,6 @@ class Scores:
         self.counts += Counts(int(hits), int(predicted), int(actual), int(steps) * size)
 
     @property
-    def of_words(self) -> bool:
-        return self.counts.bits == self.steps
-
-    @property
     def loss(self) -> float:
         return self.nats / self.steps if self.steps else math.nan
 
@@ -227,6 +223,11 @@ class Training:
     def epoch(self) -> int:
         """Epochs finished."""
         return self.step // self.batches
+
+    @property
+    def of_words(self) -> bool:
+        """Whether its steps are words, else bits."""
+        return not self.model.hearing.size
 
     @property
     def finished(self) -> bool:
@@ -358,9 +359,14 @@ class Training:
         }
 
     def restore(self, state: dict[str, Any], best_weights: dict[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
+        """Go on from what `state` returned; raises ValueError, or whatever else, where that is of another model."""
         self.model.load_state_dict(state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        own = self.optimizer.state_dict()["param_groups"]  # which the settings say: a stranger's could ask for anything
+        self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": own})
+        for weights, moments in self.optimizer.state.items():
+            for name, value in moments.items():
+                if value.shape != (() if name == "step" else weights.shape):  # beyond which AdamW would read and write
+                    raise ValueError(f"has {name} of another shape")
         self.step = state["step"]
         self.seconds = state["seconds"]
         self.skipped, self.failing = state["skipped"]

@@ -9,6 +9,7 @@ import struct
 import zipfile
 import zlib
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +17,15 @@ import torch
 
 from musicgen_cli import archive, checkpoint
 from musicgen_cli.checkpoint import Checkpoint
+from musicgen_cli.commands.train import _going_on
+from musicgen_cli.commands.watch import sparing
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.models import MODELS
 from musicgen_cli.player import Player
 from tests.torture import times
 from tests.torture.child import growth, run
-from tests.tunes import write_songs
+from tests.tunes import musicgen, write_songs
+from tests.unchecked import written as resaved
 
 SIZES = {"size": 176, "outputs": 176, "hidden": 6, "dense": 5, "layers": 1}
 
@@ -151,15 +155,6 @@ class Call:
 
 def with_pickle(data):
     return zipped((name, data if name.endswith("data.pkl") else part) for name, part in records(WHOLE).items())
-
-
-def resaved(values):
-    """Values with the right digest, as somebody would write them who has read this."""
-    values = {name: value for name, value in values.items() if name not in ("format", "version", "digest")}
-    file = io.BytesIO()
-    digest = archive.digest(checkpoint.arrays(values))
-    torch.save({"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "digest": digest, **values}, file)
-    return file.getvalue()
 
 
 def torch_saved(**changes):
@@ -353,6 +348,45 @@ def test_a_state_that_nothing_can_go_on_from_is_said_to_be_so(changes, begun, tm
     assert re.match(r"musicgen: error: model.pt: (lacks settings|holds nothing).*; train anew", lines[0])
 
 
+def other_numbers(path, *where):
+    """Write an unfinished checkpoint anew, with none of the numbers that are kept in one place."""
+    place = values = torch.load(path, weights_only=True)
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = torch.zeros(0)
+    path.write_bytes(resaved(values))
+
+
+MOMENTS = "resume", "optimizer", "state", 0
+PLACES = [("resume", "weights", SOME), ("state_dict", SOME), (*MOMENTS, "exp_avg"), (*MOMENTS, "step")]
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_numbers_of_another_model_are_not_gone_on_with(where, begun, tmp_path):
+    """Weights were said to be a bug of ours, the best only at the end; AdamW wrote beyond its moments."""
+    folder = shutil.copytree(begun, tmp_path / "begun")
+    other_numbers(folder / "model.pt", *where)
+    code, lines = run("musicgen train rolls.npy --resume -q", folder)
+    assert (code, lines) == (
+        1,
+        ["musicgen: error: model.pt: holds nothing that a training could go on from; train anew"],
+    )
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")])
+def test_that_memory_ends_while_a_training_goes_on_is_no_fault_of_the_checkpoint(error):
+    told = pytest.raises(MusicgenError, match="out of memory with --batch-size 8; train anew with --batch-size 4")
+    with told, sparing(8, resumed=True), _going_on(Path("model.pt"), a_checkpoint()):
+        raise error
+
+
+def test_why_nothing_can_go_on_is_told_to_those_who_ask(begun, tmp_path):
+    folder = shutil.copytree(begun, tmp_path / "begun")
+    other_numbers(folder / "model.pt", *PLACES[0])
+    said = musicgen("train", "rolls.npy", "--resume", cwd=folder, MUSICGEN_DEBUG="1").stderr.decode()
+    assert "ValueError: has weights of another model" in said
+
+
 @pytest.mark.parametrize("what", ["a source that is a truth", "a side that is a number", "an epoch of nothing"])
 def test_what_cannot_be_shown_or_played_is_a_damaged_checkpoint(what, tmp_path):
     (tmp_path / "model.pt").write_bytes(CRAFTED[what])
@@ -362,9 +396,35 @@ def test_what_cannot_be_shown_or_played_is_a_damaged_checkpoint(what, tmp_path):
         assert "damaged" in lines[0]
 
 
-def test_what_is_larger_than_any_that_is_read_is_not_written():
-    with pytest.raises(MusicgenError, match="not saved"):
-        saved(a_checkpoint(history=[{}] * 200_000))
+TOLD = {"epoch": 1, "best": 1, "seconds": 2.0}
+SPOKEN = a_checkpoint(
+    model="text", model_arguments=SIZES | {"size": 9, "outputs": 9, "ids": True}, loss="cross-entropy", rates=[0.1] * 9,
+    loss_arguments={"unseen": 0.1}, form="words", counts=[1] * 9, words=["<start>", "<unknown>", *"ABCDEFG"],
+)  # fmt: skip
+TOO_MUCH = {
+    "larger than any": a_checkpoint(history=[dict(TOLD) for _ in range(50_000)]),
+    "131,073 steps to read, and 131,072 are the most": a_checkpoint(source=(1 << 17) + 1),
+    "200,000 steps to write": a_checkpoint(target=200_000),
+    "letters, each word as long as the longest": replace(SPOKEN, words=[*SPOKEN.words[:-1], "C" * (1 << 22)]),
+    "the same again and again": a_checkpoint(settings={"a": ["x" * 10_000] * 1000}),
+    "lacks words": replace(SPOKEN, counts=[1] * 8),
+    "of no model": a_checkpoint(threshold=1.0),
+    "its tempo wrongly": a_checkpoint(tempo=100),
+    "a tempo or a time signature": a_checkpoint(tempo=0.0),
+}
+
+
+@pytest.mark.parametrize("cause", TOO_MUCH)
+def test_what_would_not_be_loaded_is_not_saved(cause):  # it was, and told after hours of training
+    with pytest.raises(MusicgenError, match=f"^the checkpoint .*{cause}.*: it cannot be saved$"):
+        saved(TOO_MUCH[cause])
+    values = {field.name: getattr(TOO_MUCH[cause], field.name) for field in fields(Checkpoint)}
+    with pytest.raises(MusicgenError, match="damaged"):
+        checkpoint.load(io.BytesIO(resaved(values)))
+
+
+def test_the_most_that_is_loaded_is_saved():
+    assert load(saved(a_checkpoint(source=1 << 17, target=1 << 17))).target == 1 << 17
 
 
 def test_what_is_not_finite_is_not_stored():
