@@ -191,15 +191,10 @@ def output(path: Path, failed: str = "nothing written") -> Iterator[BinaryIO]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if not _is_of(error, path):
+        own = (path, target, target and _beside(target))
+        if isinstance(error.filename, str) and Path(error.filename) not in own:  # of another file, which it names
             raise
         raise MusicgenError(f"{name_of(path, 'standard output')}: {error.strerror or error}; {failed}") from None
-
-
-def _is_of(error: OSError, path: Path) -> bool:
-    """Whether an error is of what is written at `path`: it names that, the file beside it, or none."""
-    target = Path(os.path.realpath(path))
-    return not isinstance(error.filename, str) or Path(error.filename) in (path, target, _beside(target))
 
 
 def _copied_at_the_end(target: int | Path) -> Iterator[BinaryIO]:

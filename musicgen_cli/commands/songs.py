@@ -51,13 +51,12 @@ def songs(
             say(f"skipped {name}: {type(error).__name__}: {error}")
             skipped += 1
             continue
-        silent += len(scores)
-        scores = [score for score in scores if len(score.notes)]
-        silent -= len(scores)
-        for number, score in enumerate(scores, 1):
-            title = name if len(scores) == 1 else f"{name}-{number}"
+        sounding = [score for score in scores if len(score.notes)]
+        silent += len(scores) - len(sounding)
+        for number, score in enumerate(sounding, 1):
+            title = name if len(sounding) == 1 else f"{name}-{number}"
             write_bytes(output / f"{title}.mid", midi.write(score, name=title, text=f"{title}: the music21 corpus"))
-        written += len(scores)
+        written += len(sounding)
     left_out = (f"; skipped {skipped}" if skipped else "") + (f"; {silent} silent" if silent else "")
     if not written:
         raise MusicgenError(f"nothing of {counted(len(pieces), 'piece')} by {composer!r} could be written{left_out}")
