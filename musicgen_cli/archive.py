@@ -30,6 +30,7 @@ MAX_PICKLE, MAX_CONTAINERS = 16 << 20, 100_000  # bytes, and what takes many tim
 MAX_LIST = 1 << 20  # bytes that list what is in an archive: in memory they are ten times as many
 CHUNK = 1 << 20  # bytes that are read at once
 MAX_VALUES = 1 << 20  # a list in a list, twice, thirty times over, would be a billion
+REPEATED = "holds the same again and again"
 SPOKEN = 16  # bytes that are hashed for one of the file: of a short name that a pickle says again by two bytes
 
 # What torch.save writes: names, opcodes, and what some of those may be of.
@@ -164,23 +165,23 @@ class _Reader(pickle.Unpickler):
         return array
 
 
-def digest(values: Any, size: int | None = None) -> str:
-    """A hash of plain values and arrays, order and all.
+def digest(values: Any, most: float = math.inf) -> tuple[str, int]:
+    """A hash of plain values and arrays, order and all, and how many bytes were hashed for it.
 
-    size: of the file that they come from, where it may be a stranger's
+    most: such bytes, where the values may be a stranger's: SPOKEN for each of their file
     Raises ValueError where something else is among them, a number that is not finite, or the same again and again.
     """
-    whole, left = hashlib.blake2b(digest_size=16), math.inf if size is None else SPOKEN * size
+    whole, spoken = hashlib.blake2b(digest_size=16), 0
 
     def update(data: bytes | memoryview) -> None:
-        nonlocal left
-        left -= len(data)
-        if left < 0:
-            raise ValueError("holds the same again and again")
+        nonlocal spoken
+        spoken += len(data)
+        if spoken > most:
+            raise ValueError(REPEATED)
         whole.update(data)
 
     _add(values, update, itertools.count())
-    return whole.hexdigest()
+    return whole.hexdigest(), spoken
 
 
 def _add(value: Any, update: Callable[[bytes | memoryview], None], count: Iterator[int]) -> None:

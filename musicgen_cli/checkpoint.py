@@ -137,20 +137,23 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, file: BinaryIO) -> None:
-    """Write a checkpoint, with a digest of all that it holds; raises MusicgenError where that is not finite."""
+    """Write a checkpoint, with a digest of all that it holds; raises MusicgenError where `load` would refuse it."""
     import torch
 
     values = {field.name: arrays(getattr(checkpoint, field.name)) for field in fields(checkpoint)}
     try:
-        digest = archive.digest(values)
+        digest, spoken = archive.digest(values)
+        _check(Checkpoint(**values))
     except ValueError as error:
-        raise MusicgenError(f"the checkpoint {error}: it is not saved") from None
+        raise MusicgenError(f"the checkpoint {error}: it is not saved") from error
     buffer = io.BytesIO()  # torch.save hides what goes wrong while writing
     torch.save({"format": FORMAT, "version": VERSION, "digest": digest, **tensors(values)}, buffer)
     try:
         archive.check(buffer)
-    except ValueError:
-        raise MusicgenError("the checkpoint is larger than any that would be read again: it is not saved") from None
+    except ValueError as error:
+        raise MusicgenError("the checkpoint is larger than any that would be read again: it is not saved") from error
+    if spoken > archive.SPOKEN * len(buffer.getbuffer()):
+        raise MusicgenError(f"the checkpoint {archive.REPEATED}: it is not saved")
     file.write(buffer.getbuffer())
 
 
@@ -189,7 +192,9 @@ def load(file: BinaryIO) -> Checkpoint:
             raise MusicgenError("was made by a newer musicgen; upgrade this one")
         if version < VERSION:
             raise MusicgenError("was made by an older musicgen; train it again")
-        if values.pop("digest") != archive.digest(values, size):
+        said = values.pop("digest")
+        digest, _ = archive.digest(values, archive.SPOKEN * size)
+        if digest != said:
             raise ValueError
         checkpoint = Checkpoint(**values)
         _check(checkpoint)
@@ -204,12 +209,20 @@ def _check(checkpoint: Checkpoint) -> None:
         kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
         value = getattr(checkpoint, name)
         if isinstance(value, bool) or not isinstance(value, tuple(get_origin(kind) or kind for kind in kinds)):
-            raise ValueError
+            raise ValueError(f"says its {name} wrongly")
     size, listed, form = checkpoint.model_arguments["size"], len(checkpoint.words), FORMS[checkpoint.form]
     wanted = 0 if form.bits else size
     if (len(checkpoint.rates), listed, len(checkpoint.counts)) != (size, wanted, wanted):
-        raise ValueError
+        raise ValueError("lacks words, or how often they come")
     longest = max(map(len, checkpoint.words), default=0)
+    limits = {
+        "steps to read": (checkpoint.source, MAX_STEPS),
+        "steps to write": (checkpoint.target, MAX_STEPS),
+        "letters, each word as long as the longest": (longest * listed, MAX_LETTERS),
+    }
+    for what, (number, most) in limits.items():
+        if number > most:
+            raise ValueError(f"has {number:,} {what}, and {most:,} are the most")
     bounds = [
         size == (KEYS * form.bits or listed),
         listed == 0 or listed > len(SPECIALS),
@@ -220,14 +233,13 @@ def _check(checkpoint: Checkpoint) -> None:
         all(isinstance(weights, np.ndarray) for weights in checkpoint.state_dict.values()),
         all(isinstance(value, int | float) for value in checkpoint.loss_arguments.values()),
         (min(checkpoint.rates) >= 0 and max(checkpoint.rates) <= 1),
-        (wanted > 0) <= checkpoint.source <= MAX_STEPS,
-        1 <= checkpoint.target <= MAX_STEPS,
+        checkpoint.source >= (wanted > 0),
+        checkpoint.target >= 1,
         1 <= checkpoint.steps_per_quarter <= MAX_GRID,
         0 < checkpoint.threshold < 1,
-        longest * listed <= MAX_LETTERS,
         all(isinstance(value, int | float) for row in checkpoint.history for value in row.values()),
     ]
     if not all(bounds):
-        raise ValueError
+        raise ValueError("is of no model that could play")
     Song(tempo=checkpoint.tempo, time_signature=checkpoint.time_signature).check()
     _ = checkpoint.lasting, checkpoint.progress  # which name what is no word, and miss what is not told of an epoch

@@ -48,7 +48,7 @@ class Song(NamedTuple):
         """Raises ValueError for what a MIDI file cannot say."""
         numerator, denominator = self.time_signature
         if not (1e-3 <= self.tempo <= 1e6 and 1 <= numerator <= 255 and denominator in DENOMINATORS):
-            raise ValueError
+            raise ValueError("has a tempo or a time signature that no MIDI file could say")
 
 
 UNKNOWN = Song()
@@ -208,13 +208,16 @@ class Writer:
         return len(self.offsets) - 1
 
     def add(self, song: Song, music: NDArray[Any]) -> None:
+        """Raises MusicgenError where `load` would refuse the song."""
+        about = json.dumps(song._asdict()).encode()
+        _check_song(song, about, music)
         if self.like is None:
             self.like = music[:0]
             _write_header(self.file, music.dtype, music.shape)
         elif music.dtype.itemsize > self.like.itemsize:
             self._widen(music.dtype)
         self.file.write(np.ascontiguousarray(music, self.like.dtype).data)
-        self.about += b", " * bool(self.about) + json.dumps(song._asdict()).encode()
+        self.about += b", " * bool(self.about) + about
         self.offsets.append(self.offsets[-1] + len(music))
 
     def _widen(self, dtype: np.dtype[Any]) -> None:
@@ -248,6 +251,20 @@ class Writer:
         _write_header(self.file, np.dtype(f"S{len(begin) + len(self.about) + 2}"), ())
         for part in (begin, self.about, b"]}"):
             self.file.write(part)
+
+
+def _check_song(song: Song, about: bytes, music: NDArray[Any]) -> None:
+    cause = ""
+    try:
+        song.check()
+    except ValueError as error:
+        cause = str(error)
+    if len(about) > MAX_TEXT - 2:  # between what is said of others
+        cause = f"has {len(about):,} bytes of text, and {MAX_TEXT - 2:,} are the most"
+    elif music.dtype.kind == "U" and music.dtype.itemsize > 4 * MAX_WORD:
+        cause = f"has words of {music.dtype.itemsize // 4} letters, and {MAX_WORD} are the most"
+    if cause:
+        raise MusicgenError(f"song {song.name[:40]!r} {cause}: it is not written")
 
 
 def save(corpus: Corpus, file: BinaryIO) -> None:

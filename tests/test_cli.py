@@ -22,7 +22,7 @@ from musicgen_cli import corpus as corpora
 from musicgen_cli import midi
 from musicgen_cli.cli import run
 from musicgen_cli.corpus import Corpus, Song
-from musicgen_cli.score import Score
+from musicgen_cli.score import MAX_STEPS, Score
 from tests.tunes import (
     ENVIRONMENT,
     PREFIX,
@@ -422,6 +422,16 @@ def test_train_says_what_is_wrong_before_it_learns(
     before = {path.name: path.read_bytes() for path in studio.glob("*.*")}
     assert re.match(says, wrong(capsys, f"train {TINY} {options}"))
     assert {path.name: path.read_bytes() for path in studio.glob("*.*")} == before
+
+
+@pytest.mark.parametrize("option", ["--source", "--target"])
+def test_a_model_may_read_and_write_as_many_steps_as_a_checkpoint_may_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+) -> None:  # one that read or wrote more was trained, and could not be loaded again
+    monkeypatch.chdir(tmp_path)
+    refused = wrong(capsys, f"train none.npy {option} {MAX_STEPS + 1}", 2)
+    assert refused.startswith(f"Invalid value for '{option}': {MAX_STEPS + 1} is not in the range")
+    assert wrong(capsys, f"train none.npy {option} {MAX_STEPS}").startswith("none.npy: no such file")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen_cli import roll, words
-from musicgen_cli.corpus import CHUNK, Corpus, Song, Writer, gather, load, save
+from musicgen_cli.corpus import CHUNK, MAX_TEXT, Corpus, Song, Writer, gather, load, save
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.representations import encode
 from musicgen_cli.score import PITCH, Score
@@ -108,6 +108,28 @@ def test_writing_song_by_song_is_writing_them_at_once(corpus):
 def test_the_header_has_room_for_songs_that_are_yet_to_come():
     many = gather([(Song(), np.zeros((1, 88, 2), bool)), (Song(), np.zeros((123_456, 88, 2), bool))])
     assert load(io.BytesIO(saved(many))).lengths.tolist() == [1, 123_456]
+
+
+@pytest.mark.parametrize(
+    ("song", "music", "cause"),
+    [
+        (Song(text="é" * 3000), FIRST, "has 18,0.. bytes of text, and 16,382 are the most"),
+        (Song(tempo=0.0), FIRST, "has a tempo or a time signature that no MIDI file could say"),
+        (Song(time_signature=(300, 4)), FIRST, "has a tempo or a time signature that no MIDI file could say"),
+        (Song(), np.array([".".join(["C4"] * 180)]), "has words of 539 letters, and 512 are the most"),
+    ],
+)
+def test_a_song_that_would_not_be_loaded_is_not_written(song, music, cause):  # it was, and the whole corpus lost
+    with pytest.raises(MusicgenError, match=f"^song 'untitled' {cause}: it is not written$"):
+        saved(gather([(song, music)]))
+
+
+def test_as_much_as_may_be_said_of_a_song_is_written_and_loaded():
+    left = MAX_TEXT - 2 - len(json.dumps(Song()._asdict()))
+    songs = [(Song(text="x" * left), FIRST)] * 3
+    assert [len(song.text) for song in load(io.BytesIO(saved(gather(songs)))).songs] == [left] * 3
+    with pytest.raises(MusicgenError, match="16,383 bytes"):
+        saved(gather([(Song(text="x" * (left + 1)), FIRST)]))
 
 
 def test_a_corpus_of_no_songs_is_not_written():

@@ -25,6 +25,7 @@ LEARNING = (
     "forcing_decay", "transpose", "patience", "seed", "precision",
 )  # fmt: skip
 SETTINGS = ("model", "loss", "alpha", "gamma", "memory", "source", "target", "hop", *SIZES, *LEARNING)
+MAX_STEPS = 1 << 17  # score.MAX_STEPS, which a checkpoint is held to: to import it would import NumPy
 SAME = ("model_arguments", "loss_arguments", "form", "steps_per_quarter", "split", "content", "settings", "words")
 
 
@@ -89,13 +90,16 @@ def train(
         int | None,
         typer.Option(
             min=0,
+            max=MAX_STEPS,
             help="Steps, or words, read before writing: 32 sixteenths are two bars; 0: songs from their beginning."
             " Default: 32; chord 0.",
         ),
     ] = None,
     target: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps, or words, written after each reading. Default: 32; chord 1024, at most."),
+        typer.Option(
+            min=1, max=MAX_STEPS, help="Steps, or words, written after each reading. Default: 32; chord 1024, at most."
+        ),
     ] = None,
     hop: Annotated[
         int | None, typer.Option(min=1, help="Steps, or words, from one window to the next; default: a target.")

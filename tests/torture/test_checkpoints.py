@@ -22,6 +22,7 @@ from musicgen_cli.player import Player
 from tests.torture import times
 from tests.torture.child import growth, run
 from tests.tunes import write_songs
+from tests.unchecked import written as resaved
 
 SIZES = {"size": 176, "outputs": 176, "hidden": 6, "dense": 5, "layers": 1}
 
@@ -151,15 +152,6 @@ class Call:
 
 def with_pickle(data):
     return zipped((name, data if name.endswith("data.pkl") else part) for name, part in records(WHOLE).items())
-
-
-def resaved(values):
-    """Values with the right digest, as somebody would write them who has read this."""
-    values = {name: value for name, value in values.items() if name not in ("format", "version", "digest")}
-    file = io.BytesIO()
-    digest = archive.digest(checkpoint.arrays(values))
-    torch.save({"format": checkpoint.FORMAT, "version": checkpoint.VERSION, "digest": digest, **values}, file)
-    return file.getvalue()
 
 
 def torch_saved(**changes):
@@ -362,9 +354,35 @@ def test_what_cannot_be_shown_or_played_is_a_damaged_checkpoint(what, tmp_path):
         assert "damaged" in lines[0]
 
 
-def test_what_is_larger_than_any_that_is_read_is_not_written():
-    with pytest.raises(MusicgenError, match="not saved"):
-        saved(a_checkpoint(history=[{}] * 200_000))
+TOLD = {"epoch": 1, "best": 1, "seconds": 2.0}
+SPOKEN = a_checkpoint(
+    model="text", model_arguments=SIZES | {"size": 9, "outputs": 9, "ids": True}, loss="cross-entropy", rates=[0.1] * 9,
+    loss_arguments={"unseen": 0.1}, form="words", counts=[1] * 9, words=["<start>", "<unknown>", *"ABCDEFG"],
+)  # fmt: skip
+TOO_MUCH = {
+    "larger than any": a_checkpoint(history=[dict(TOLD) for _ in range(50_000)]),
+    "131,073 steps to read, and 131,072 are the most": a_checkpoint(source=(1 << 17) + 1),
+    "200,000 steps to write": a_checkpoint(target=200_000),
+    "letters, each word as long as the longest": replace(SPOKEN, words=[*SPOKEN.words[:-1], "C" * (1 << 22)]),
+    "the same again and again": a_checkpoint(settings={"a": ["x" * 10_000] * 1000}),
+    "lacks words": replace(SPOKEN, counts=[1] * 8),
+    "of no model": a_checkpoint(threshold=1.0),
+    "its tempo wrongly": a_checkpoint(tempo=100),
+    "a tempo or a time signature": a_checkpoint(tempo=0.0),
+}
+
+
+@pytest.mark.parametrize("cause", TOO_MUCH)
+def test_what_would_not_be_loaded_is_not_saved(cause):  # it was, and told after hours of training
+    with pytest.raises(MusicgenError, match=f"^the checkpoint .*{cause}.*: it is not saved$"):
+        saved(TOO_MUCH[cause])
+    values = {field.name: getattr(TOO_MUCH[cause], field.name) for field in fields(Checkpoint)}
+    with pytest.raises(MusicgenError, match="damaged"):
+        checkpoint.load(io.BytesIO(resaved(values)))
+
+
+def test_the_most_that_is_loaded_is_saved():
+    assert load(saved(a_checkpoint(source=1 << 17, target=1 << 17))).target == 1 << 17
 
 
 def test_what_is_not_finite_is_not_stored():
