@@ -143,17 +143,17 @@ def save(checkpoint: Checkpoint, file: BinaryIO) -> None:
     values = {field.name: arrays(getattr(checkpoint, field.name)) for field in fields(checkpoint)}
     try:
         digest, spoken = archive.digest(values)
-        _check(Checkpoint(**values))
+        _check(checkpoint)
     except ValueError as error:
-        raise MusicgenError(f"the checkpoint {error}: it is not saved") from error
+        raise MusicgenError(f"the checkpoint {error}: it cannot be saved") from error
     buffer = io.BytesIO()  # torch.save hides what goes wrong while writing
     torch.save({"format": FORMAT, "version": VERSION, "digest": digest, **tensors(values)}, buffer)
     try:
         archive.check(buffer)
     except ValueError as error:
-        raise MusicgenError("the checkpoint is larger than any that would be read again: it is not saved") from error
+        raise MusicgenError("the checkpoint is larger than any that is read again: it cannot be saved") from error
     if spoken > archive.SPOKEN * len(buffer.getbuffer()):
-        raise MusicgenError(f"the checkpoint {archive.REPEATED}: it is not saved")
+        raise MusicgenError(f"the checkpoint {archive.REPEATED}: it cannot be saved")
     file.write(buffer.getbuffer())
 
 
@@ -198,6 +198,8 @@ def load(file: BinaryIO) -> Checkpoint:
             raise ValueError
         checkpoint = Checkpoint(**values)
         _check(checkpoint)
+        if not all(isinstance(weights, np.ndarray) for weights in checkpoint.state_dict.values()):
+            raise ValueError
     except WRONG:
         raise MusicgenError(DAMAGED) from None
     return checkpoint
@@ -230,7 +232,6 @@ def _check(checkpoint: Checkpoint) -> None:
         bool(checkpoint.model_arguments.get("chords")) == (checkpoint.loss == "chord"),
         checkpoint.model_arguments["outputs"] == size + (form.bits > 0 and not checkpoint.sets_bits),
         all(isinstance(side, list) for side in checkpoint.split.values()),
-        all(isinstance(weights, np.ndarray) for weights in checkpoint.state_dict.values()),
         all(isinstance(value, int | float) for value in checkpoint.loss_arguments.values()),
         (min(checkpoint.rates) >= 0 and max(checkpoint.rates) <= 1),
         checkpoint.source >= (wanted > 0),

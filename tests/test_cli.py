@@ -424,14 +424,35 @@ def test_train_says_what_is_wrong_before_it_learns(
     assert {path.name: path.read_bytes() for path in studio.glob("*.*")} == before
 
 
-@pytest.mark.parametrize("option", ["--source", "--target"])
-def test_a_model_may_read_and_write_as_many_steps_as_a_checkpoint_may_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str
+@pytest.mark.parametrize(("option", "most"), [("--source", MAX_STEPS), ("--target", MAX_STEPS), ("--epochs", 10_000)])
+def test_a_model_may_be_told_as_much_as_a_checkpoint_may_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, most: int
 ) -> None:  # one that read or wrote more was trained, and could not be loaded again
     monkeypatch.chdir(tmp_path)
-    refused = wrong(capsys, f"train none.npy {option} {MAX_STEPS + 1}", 2)
-    assert refused.startswith(f"Invalid value for '{option}': {MAX_STEPS + 1} is not in the range")
-    assert wrong(capsys, f"train none.npy {option} {MAX_STEPS}").startswith("none.npy: no such file")
+    refused = wrong(capsys, f"train none.npy {option} {most + 1}", 2)
+    assert refused.startswith(f"Invalid value for '{option}': {most + 1} is not in the range")
+    assert wrong(capsys, f"train none.npy {option} {most}").startswith("none.npy: no such file")
+
+
+@pytest.mark.parametrize(
+    ("options", "way_out"),
+    [
+        ("rolls.npy", "take fewer songs or fewer --epochs"),
+        (
+            "words.npy --model text",
+            "take fewer words (`vocab --min-count` or `--size`, then --vocab), fewer songs or fewer --epochs",
+        ),
+    ],
+)
+def test_what_no_checkpoint_would_hold_after_the_last_epoch_is_said_before_the_first(
+    studio: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: str, way_out: str
+) -> None:  # it was after an epoch, or after 36,000
+    monkeypatch.chdir(studio)
+    assert run(["encode", "songs", "--as", "words", "-o", "words.npy"]) == 0
+    monkeypatch.setattr("musicgen_cli.archive.MAX_VALUES", 3000)
+    said = wrong(capsys, f"train {options} --hidden 8 --dense 8 --layers 1 --epochs 100 -o new.pt")
+    assert said == f"{options.split()[0]}: the checkpoint holds too many values: it cannot be saved; {way_out}"
+    assert not (studio / "new.pt").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")

@@ -184,7 +184,7 @@ def test_a_training_goes_on_with_another_number_of_processes(first, then, studio
 
 
 def test_a_signal_to_one_process_ends_all_of_them_and_saves_once(studio):
-    children = commands(studio, *[f"{TRAIN} -o stopped.pt --epochs 100000 --save-every 1"] * 2)
+    children = commands(studio, *[f"{TRAIN} -o stopped.pt --epochs 10000 --save-every 1"] * 2)
     wait_for(studio / "stopped.pt")
     for _ in range(3):  # torchrun passes on what Ctrl-C has told everybody already
         os.kill(children[1].pid, signal.SIGTERM)
@@ -231,7 +231,7 @@ def test_what_does_not_train_joins_no_group(line, studio):
 
 
 def test_one_that_is_killed_ends_all_with_one_line(studio):
-    children = commands(studio, *[f"{TRAIN} -q -o killed.pt --epochs 100000 --save-every 1"] * 3)
+    children = commands(studio, *[f"{TRAIN} -q -o killed.pt --epochs 10000 --save-every 1"] * 3)
     wait_for(studio / "killed.pt")
     os.kill(children[1].pid, signal.SIGKILL)
     codes, said = ends(children)

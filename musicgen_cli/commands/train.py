@@ -1,7 +1,9 @@
 import contextlib
+import io
 import statistics
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -105,7 +107,7 @@ def train(
         int | None, typer.Option(min=1, help="Steps, or words, from one window to the next; default: a target.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the training songs. Default: 30; chord 40.")
+        int | None, typer.Option(min=1, max=10_000, help="Passes over the training songs. Default: 30; chord 40.")
     ] = None,
     minutes: Annotated[float, typer.Option(min=0, help="Stop in good order after this long; 0 is never.")] = 0,
     batch_size: Annotated[
@@ -261,6 +263,8 @@ def train(
         run = _prepare(state, material, sides, computer, corpus)
         if saved and saved.resume is not None:
             run.restore(checkpoint.tensors(saved.resume), checkpoint.tensors(saved.state_dict))
+    if not saved:
+        _check_fit(state, run, corpus)
     if material.unknown:
         moved = f" (moved by up to {settings['transpose']} keys)" if settings["transpose"] else ""
         hint = "; `vocab --transpose` counts such words" if moved else ""
@@ -324,6 +328,32 @@ def _going_on(path: Path, saved: "Checkpoint | None") -> Iterator[None]:
         if not saved:
             raise
         raise MusicgenError(f"{path}: holds nothing that a training could go on from; train anew") from None
+
+
+def _check_fit(state: "Checkpoint", run: "Training", path: Path) -> None:
+    """Refuse, before it learns, a training that after its last epoch no checkpoint could hold."""
+    import torch
+
+    from musicgen_cli import archive, checkpoint
+    from musicgen_cli.metrics import Counts
+    from musicgen_cli.training import Epoch, Scores
+
+    longest = max(map(len, state.words), default=0)
+    values = len(state.words) * (3 + longest // 16) + sum(map(len, state.split.values())) + 40 * run.epochs
+    if values < archive.MAX_VALUES // 2:
+        return  # as nearly always; to make sure takes as long as to save so much
+
+    def bare() -> dict[str, torch.Tensor]:
+        return {name: torch.zeros(0) for name in run.model.state_dict()}
+
+    told = Scores(1.0, 2, Counts(1, 1, 1, 4))
+    rows = [row(Epoch(number, told, told, 0.5, 0.5, 0.5, best=True)) for number in range(run.epochs)]
+    going_on = {"weights": bare(), "optimizer": [bare() for _ in range(4)]}  # at most: three of each weight, and more
+    try:
+        checkpoint.save(replace(state, state_dict=bare(), history=rows, resume=going_on), io.BytesIO())
+    except MusicgenError as error:
+        words = "fewer words (`vocab --min-count` or `--size`, then --vocab), " if state.words else ""
+        raise MusicgenError(f"{path}: {error}; take {words}fewer songs or fewer --epochs") from error
 
 
 def _fitting_loss(model: str, loss: str | None, music: "Corpus") -> str:
