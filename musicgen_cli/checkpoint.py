@@ -63,19 +63,22 @@ class Checkpoint:
 
     def build(self, device: "torch.device") -> "SequenceModel":
         """The model with its weights, ready to play; raises MusicgenError where they are not of this model."""
+        from musicgen_cli.models import MODELS
+
+        if not self.fits(self.state_dict):
+            raise MusicgenError(DAMAGED)
+        model = MODELS[self.model].network(**self.model_arguments)
+        model.load_state_dict(tensors(self.state_dict))
+        return model.to(device).eval()
+
+    def fits(self, weights: Any) -> bool:
+        """Whether these are weights of its model."""
         from musicgen_cli.models import MODELS, blank
 
-        weights = tensors(self.state_dict)
         try:
-            network = MODELS[self.model].network
-            known = blank.fits(weights, network, self.model_arguments)
+            return blank.fits(tensors(weights), MODELS[self.model].network, self.model_arguments)
         except WRONG:
-            known = False
-        if not known:
-            raise MusicgenError(DAMAGED)
-        model = network(**self.model_arguments)
-        model.load_state_dict(weights)
-        return model.to(device).eval()
+            return False
 
     def build_loss(self) -> "Loss":
         from musicgen_cli.losses import LOSSES

@@ -358,9 +358,14 @@ class Training:
         }
 
     def restore(self, state: dict[str, Any], best_weights: dict[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
+        """Go on from what `state` returned; raises ValueError, or whatever else, where that is of another model."""
         self.model.load_state_dict(state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        own = self.optimizer.state_dict()["param_groups"]  # which the settings say: a stranger's could ask for anything
+        self.optimizer.load_state_dict({"state": state["optimizer"]["state"], "param_groups": own})
+        for weights, moments in self.optimizer.state.items():
+            for name, value in moments.items():
+                if value.shape != (() if name == "step" else weights.shape):  # beyond which AdamW would read and write
+                    raise ValueError(f"has {name} of another shape")
         self.step = state["step"]
         self.seconds = state["seconds"]
         self.skipped, self.failing = state["skipped"]

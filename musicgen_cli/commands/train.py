@@ -260,6 +260,8 @@ def train(
         saved = state
         say(f"{output}: this training, begun: goes on", quiet)
     with sparing(settings["batch_size"], resume), _going_on(output, saved):
+        if saved and saved.resume is not None and not all(map(saved.fits, (saved.resume["weights"], saved.state_dict))):
+            raise ValueError("has weights of another model")
         run = _prepare(state, material, sides, computer, corpus)
         if saved and saved.resume is not None:
             run.restore(checkpoint.tensors(saved.resume), checkpoint.tensors(saved.state_dict))
@@ -324,10 +326,10 @@ def _going_on(path: Path, saved: "Checkpoint | None") -> Iterator[None]:
     """Say of a checkpoint whose settings or state cannot be gone on with that it is so."""
     try:
         yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if not saved:
             raise
-        raise MusicgenError(f"{path}: holds nothing that a training could go on from; train anew") from None
+        raise MusicgenError(f"{path}: holds nothing that a training could go on from; train anew") from error
 
 
 def _check_fit(state: "Checkpoint", run: "Training", path: Path) -> None:

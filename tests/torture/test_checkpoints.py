@@ -9,6 +9,7 @@ import struct
 import zipfile
 import zlib
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +17,14 @@ import torch
 
 from musicgen_cli import archive, checkpoint
 from musicgen_cli.checkpoint import Checkpoint
+from musicgen_cli.commands.train import _going_on
+from musicgen_cli.commands.watch import sparing
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.models import MODELS
 from musicgen_cli.player import Player
 from tests.torture import times
 from tests.torture.child import growth, run
-from tests.tunes import write_songs
+from tests.tunes import musicgen, write_songs
 from tests.unchecked import written as resaved
 
 SIZES = {"size": 176, "outputs": 176, "hidden": 6, "dense": 5, "layers": 1}
@@ -343,6 +346,45 @@ def test_a_state_that_nothing_can_go_on_from_is_said_to_be_so(changes, begun, tm
     code, lines = run("musicgen train rolls.npy --resume -q", folder)
     assert (code, len(lines)) == (1, 1)
     assert re.match(r"musicgen: error: model.pt: (lacks settings|holds nothing).*; train anew", lines[0])
+
+
+def other_numbers(path, *where):
+    """Write an unfinished checkpoint anew, with none of the numbers that are kept in one place."""
+    place = values = torch.load(path, weights_only=True)
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = torch.zeros(0)
+    path.write_bytes(resaved(values))
+
+
+MOMENTS = "resume", "optimizer", "state", 0
+PLACES = [("resume", "weights", SOME), ("state_dict", SOME), (*MOMENTS, "exp_avg"), (*MOMENTS, "step")]
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_numbers_of_another_model_are_not_gone_on_with(where, begun, tmp_path):
+    """Weights were said to be a bug of ours, the best only at the end; AdamW wrote beyond its moments."""
+    folder = shutil.copytree(begun, tmp_path / "begun")
+    other_numbers(folder / "model.pt", *where)
+    code, lines = run("musicgen train rolls.npy --resume -q", folder)
+    assert (code, lines) == (
+        1,
+        ["musicgen: error: model.pt: holds nothing that a training could go on from; train anew"],
+    )
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")])
+def test_that_memory_ends_while_a_training_goes_on_is_no_fault_of_the_checkpoint(error):
+    with pytest.raises(MusicgenError, match="out of memory with --batch-size 8; train anew with --batch-size 4"):
+        with sparing(8, resumed=True), _going_on(Path("model.pt"), a_checkpoint()):
+            raise error
+
+
+def test_why_nothing_can_go_on_is_told_to_those_who_ask(begun, tmp_path):
+    folder = shutil.copytree(begun, tmp_path / "begun")
+    other_numbers(folder / "model.pt", *PLACES[0])
+    said = musicgen("train", "rolls.npy", "--resume", cwd=folder, MUSICGEN_DEBUG="1").stderr.decode()
+    assert "ValueError: has weights of another model" in said
 
 
 @pytest.mark.parametrize("what", ["a source that is a truth", "a side that is a number", "an epoch of nothing"])
