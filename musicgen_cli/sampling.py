@@ -1,5 +1,6 @@
 """From what a model expects to what it plays: one step, and a whole song."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,7 @@ from musicgen_cli.score import KEYS
 from musicgen_cli.temperature import HONEST
 from musicgen_cli.vocabulary import SPECIALS
 
+ASKED = 16  # steps after which a GPU is asked how many bits are set: it waits for us
 BISECTIONS = 9  # of eight units of log-odds: to within a sixtieth
 
 # An answer for (B,) songs, the step before (B, ...), and what is given -> step (B, ...), and how likely in it what is
@@ -243,15 +245,17 @@ def fit_threshold(
     shape = length, model.hearing.size
     coins = torch.stack([torch.rand(shape, generator=own, device=prime.device) for own in generators], 1)
 
+    most = density * coins.numel()
+
     def too_dense(value: float) -> bool:
-        own, left = iter(coins), density * coins.numel()
+        own, steps = iter(coins), itertools.count(1)
+        bits = torch.zeros((), dtype=torch.int64, device=prime.device)
         toss = _toss(loss, lambda odds: next(own), value, temperature)
 
         def draw(answer: Answer, before: Tensor, given: None) -> tuple[Tensor, Tensor]:
-            nonlocal left
             step, likely = toss(answer, before)
-            left -= step.sum().item()
-            if left < 0:
+            bits.add_(step.bool().sum())
+            if next(steps) % ASKED == 0 and bits > most:
                 raise TooDense
             return step, likely
 
@@ -259,7 +263,7 @@ def fit_threshold(
             generate(model, prime, length, source, target, draw)
         except TooDense:
             return True
-        return False
+        return bool(bits > most)
 
     low, high = -4.0, 4.0  # log-odds; the higher, the fewer bits
     for _ in range(BISECTIONS):

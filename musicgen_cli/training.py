@@ -118,10 +118,6 @@ class Scores:
         self.counts += Counts(int(hits), int(predicted), int(actual), int(steps) * size)
 
     @property
-    def of_words(self) -> bool:
-        return self.counts.bits == self.steps
-
-    @property
     def loss(self) -> float:
         return self.nats / self.steps if self.steps else math.nan
 
@@ -227,6 +223,11 @@ class Training:
     def epoch(self) -> int:
         """Epochs finished."""
         return self.step // self.batches
+
+    @property
+    def of_words(self) -> bool:
+        """Whether its steps are words, else bits."""
+        return not self.model.hearing.size
 
     @property
     def finished(self) -> bool:

@@ -1,3 +1,4 @@
+import csv
 import inspect
 from functools import cache
 
@@ -7,6 +8,7 @@ import torch
 
 from musicgen_cli import corpus, roll, words
 from musicgen_cli.commands.train import train
+from musicgen_cli.commands.watch import row, write_log
 from musicgen_cli.corpus import Song
 from musicgen_cli.dataset import as_input, cover, inside, rates, recalled, to_steps
 from musicgen_cli.errors import MusicgenError
@@ -14,7 +16,7 @@ from musicgen_cli.losses import LOSSES, Chord, KeyCrossEntropy, WordCrossEntropy
 from musicgen_cli.material import of_rolls, of_words
 from musicgen_cli.models import MODELS
 from musicgen_cli.roll import unflat
-from musicgen_cli.sampling import drawer, generate
+from musicgen_cli.sampling import BISECTIONS, drawer, generate
 from musicgen_cli.score import Score
 from musicgen_cli.temperature import TOSSED
 from musicgen_cli.training import DECAYS, OPTIMIZERS, Training, evaluate, teach
@@ -205,6 +207,25 @@ def test_the_fitted_threshold_makes_music_as_dense_as_the_corpus(loss):
         assert compare * (made.float().mean().item() - run.density) > 0
 
 
+def test_a_device_is_seldom_asked_while_a_threshold_is_fitted(monkeypatch):  # at each step a GPU would wait for us
+    run = a_training("bce", epochs=2)
+    epochs_of(run)
+    asked, values = [], []
+
+    def counted(ask):
+        return lambda tensor: asked.append(tensor) or ask(tensor)
+
+    for name in ("item", "__bool__"):
+        monkeypatch.setattr(torch.Tensor, name, counted(getattr(torch.Tensor, name)))
+    for often in (1, 16, 1000):
+        asked.clear()
+        monkeypatch.setattr("musicgen_cli.sampling.ASKED", often)
+        values.append(run.fit_threshold(songs=4, steps=50))
+        assert len(asked) <= BISECTIONS * (50 // often + 4)
+    assert len(set(values)) == 1
+    assert values[0] != 0.5
+
+
 def test_before_an_epoch_is_done_the_weights_kept_are_the_last():
     first = a_training()
     list(first.run(lambda: first.step >= 2))
@@ -276,6 +297,28 @@ def test_a_batch_whose_loss_is_not_finite_is_skipped_and_counted(monkeypatch):
     again = a_training()
     again.restore(run.state() | {"skipped": [3, 2]}, run.best_weights)
     assert (again.skipped, again.failing) == (3, 2)
+
+
+def test_an_epoch_without_a_finite_loss_leaves_its_row_of_the_log_empty(monkeypatch, tmp_path):
+    """It was taken for one of words, and then the log could not be written."""
+
+    def break_the_first_epoch(model, loss, source, target, forced=None, dropout=None):
+        answer = teach(model, loss, source, target, forced, dropout)
+        return answer * torch.nan if dropout is not None and run.step < run.batches else answer
+
+    monkeypatch.setattr("musicgen_cli.training.teach", break_the_first_epoch)
+    run = a_training()
+    history = [row(epoch, run.of_words) for epoch in epochs_of(run)]
+    assert run.skipped == run.batches
+    write_log(tmp_path / "log.csv", history)
+    first, *others = csv.DictReader((tmp_path / "log.csv").read_text().splitlines())
+    told = {"loss", "recall", "precision", "f1", "density", "corpus_density"}
+    names = {f"{side}_{name}" for side in ("train", "valid") for name in told}
+    assert names < {name for name in others[0] if others[0][name]}
+    assert {name for name in names if not first[name]} == {f"train_{name}" for name in told}
+    rows = [{"epoch": 1, "a": 1.0}, {"epoch": 2, "b": 2.0}]
+    write_log(tmp_path / "log.csv", rows)
+    assert (tmp_path / "log.csv").read_text() == "epoch,a,b\n1,1.0,\n2,,2.0\n"
 
 
 def test_ten_batches_in_a_row_that_are_not_finite_end_a_training(monkeypatch):
@@ -413,7 +456,8 @@ def test_words_are_moved_as_their_notes_are(monkeypatch):
 def test_the_scores_of_words_count_words():
     run, _ = a_training_of_words(epochs=1)
     (epoch,) = epochs_of(run)
-    assert epoch.train.of_words
+    assert run.of_words
+    assert epoch.train.counts.bits == epoch.train.steps
     assert epoch.train.steps == epoch.train.counts.actual == len(run.train) * 3
     assert epoch.train.counts.recall == epoch.train.counts.precision
 

@@ -280,7 +280,7 @@ def train(
             if group.rank():
                 continue
             if epoch:
-                state.history.append(row(epoch))
+                state.history.append(row(epoch, run.of_words))
             elif fresh and not run.best_epoch:
                 continue  # nothing learned yet that is worth another model's place
             state.state_dict = run.best_weights or run.state()["weights"]
@@ -349,7 +349,7 @@ def _check_fit(state: "Checkpoint", run: "Training", path: Path) -> None:
         return {name: torch.zeros(0) for name in run.model.state_dict()}
 
     told = Scores(1.0, 2, Counts(1, 1, 1, 4))
-    rows = [row(Epoch(number, told, told, 0.5, 0.5, 0.5, best=True)) for number in range(run.epochs)]
+    rows = [row(Epoch(number, told, told, 0.5, 0.5, 0.5, best=True), of_words=False) for number in range(run.epochs)]
     going_on = {"weights": bare(), "optimizer": [bare() for _ in range(4)]}  # at most: three of each weight, and more
     try:
         checkpoint.save(replace(state, state_dict=bare(), history=rows, resume=going_on), io.BytesIO())

@@ -75,7 +75,7 @@ def watched(run: "Training", stop: Stop, quiet: bool, every: int | None) -> Iter
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    what, head = BITS if run.train.corpus.form else WORDS
+    what, head = WORDS if run.of_words else BITS
     say(HEAD.format(what), quiet)
     say(head, quiet)
     event = None
@@ -85,7 +85,8 @@ def watched(run: "Training", stop: Stop, quiet: bool, every: int | None) -> Iter
             number = min(run.epoch + 1, run.epochs)
             bar.update(task, completed=run.step, description=f"epoch {number} of {run.epochs}")
             if event:
-                bar.console.print(_line(event), highlight=False) if not bar.disable else say(_line(event), quiet)
+                line = _line(event, run.of_words)
+                bar.console.print(line, highlight=False) if not bar.disable else say(line, quiet)
             if event or (every and run.step % every == 0):
                 yield event
     if event is None:
@@ -105,19 +106,19 @@ def sparing(batch_size: int, resumed: bool) -> Iterator[None]:
         raise MusicgenError(f"out of memory with --batch-size {batch_size}; {anew} {smaller}") from None
 
 
-def row(epoch: "Epoch") -> dict[str, float]:
+def row(epoch: "Epoch", of_words: bool) -> dict[str, float]:
     """An epoch as a row of the history and of the log; losses in nats per step."""
     values = {"epoch": epoch.number, "forcing": epoch.forcing, "learning_rate": epoch.learning_rate}
     for side, scores in (("train", epoch.train), ("valid", epoch.valid)):
         if scores:
-            values |= {f"{side}_{name}": value for name, value in _scores(scores).items()}
+            values |= {f"{side}_{name}": value for name, value in _scores(scores, of_words).items()}
     known = {name: value for name, value in values.items() if math.isfinite(value)}
     return known | {"seconds": round(epoch.seconds, 2), "best": int(epoch.best)}
 
 
-def _scores(scores: "Scores") -> dict[str, float]:
+def _scores(scores: "Scores", of_words: bool) -> dict[str, float]:
     counts = scores.counts
-    if scores.of_words:
+    if of_words:
         return {"loss": scores.loss, "accuracy": counts.recall}
     if not counts.bits:  # none were chosen
         return {"loss": scores.loss}
@@ -131,13 +132,13 @@ def _scores(scores: "Scores") -> dict[str, float]:
     }
 
 
-def _line(epoch: "Epoch") -> str:
+def _line(epoch: "Epoch", of_words: bool) -> str:
     scores = epoch.valid or epoch.train
     counts = scores.counts
     valid = f"{epoch.valid.loss:8.4f}" if epoch.valid else "       -"
     told = (
         f"{counts.recall:9.3f}"
-        if scores.of_words
+        if of_words
         else " " * 36
         if not counts.bits
         else f"{counts.recall:7.3f}{counts.precision:7.3f}{counts.f1:7.3f}"
@@ -151,7 +152,9 @@ def _line(epoch: "Epoch") -> str:
 
 def write_log(path: Path, history: list[dict[str, float]]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, max(map(list, history), key=len), lineterminator="\n")
+    longest_first = sorted(history, key=len, reverse=True)  # an epoch whose loss was not finite has less to say
+    names = dict.fromkeys(name for row in longest_first for name in row)
+    writer = csv.DictWriter(text, list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
     write_bytes(path, text.getvalue().encode())
@@ -170,7 +173,7 @@ def summary(music: "Corpus", sides: dict[str, list[int]], run: "Training") -> st
 
 
 def ending(run: "Training", output: Path) -> str:
-    unit = "step" if run.train.corpus.form else "word"
+    unit = "word" if run.of_words else "step"
     best = f"best epoch {run.best_epoch} ({run.best:.4f} nats a {unit})" if run.best_epoch else "no epoch finished"
     if run.skipped:
         best += f", {run.skipped} of {run.step} batches skipped, whose loss was not finite"

@@ -375,9 +375,9 @@ def test_numbers_of_another_model_are_not_gone_on_with(where, begun, tmp_path):
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")])
 def test_that_memory_ends_while_a_training_goes_on_is_no_fault_of_the_checkpoint(error):
-    with pytest.raises(MusicgenError, match="out of memory with --batch-size 8; train anew with --batch-size 4"):
-        with sparing(8, resumed=True), _going_on(Path("model.pt"), a_checkpoint()):
-            raise error
+    told = pytest.raises(MusicgenError, match="out of memory with --batch-size 8; train anew with --batch-size 4")
+    with told, sparing(8, resumed=True), _going_on(Path("model.pt"), a_checkpoint()):
+        raise error
 
 
 def test_why_nothing_can_go_on_is_told_to_those_who_ask(begun, tmp_path):
