@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 
 T = TypeVar("T")
+MEETING = 600  # seconds, at most, until all have met
 WAIT = timedelta(days=1)  # at most, for the others: what the first process does alone may take long
 TRANSPORT = re.compile("gloo|nccl", re.I)  # names itself in what it says when a process is gone
 GONE = "another of the processes that train together is gone; --resume goes on from the last checkpoint"
@@ -68,11 +69,16 @@ def _of_this_attempt(agent: "Store", own: int) -> "TCPStore":
         store = TCPStore(host, 0, is_master=True, wait_for_workers=False)
         agent.set("musicgen", str(store.port))
         return store
-    while True:
+    deadline = time.monotonic() + MEETING
+    while time.monotonic() < deadline:
         port = int(agent.get("musicgen"))
         with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=10):
             return TCPStore(host, port, wait_for_workers=False)
         time.sleep(0.1)  # the first process, too, starts anew
+    raise MusicgenError(
+        f"{host}:{port} was not reached within {MEETING // 60} minutes: there the first of the processes waits for all;"
+        " let every machine reach the ports of the first one"
+    )
 
 
 def _is_first(store: "Store") -> bool:

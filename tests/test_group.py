@@ -15,9 +15,10 @@ import torch
 import torch.distributed
 import torch.nn.parallel
 
-from musicgen_cli import checkpoint, corpus, group, roll
+from musicgen_cli import checkpoint, corpus, device, group, roll
 from musicgen_cli.corpus import Song
 from musicgen_cli.dataset import cover, inside, rates, recalled
+from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import LOSSES
 from musicgen_cli.models import MODELS
 from musicgen_cli.training import OPTIMIZERS, Training
@@ -199,6 +200,61 @@ def wait_for(path, seconds=60):
     deadline = time.monotonic() + seconds
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
+
+
+class Agent:
+    """torchrun's own store, in which the first process has said where it waits."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def get(self, name):
+        return str(self.port).encode()
+
+
+def test_who_does_not_reach_the_first_process_says_where_it_should_be(monkeypatch):  # it tried for ever
+    port = free_port()
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setattr(group, "MEETING", 0.3)
+    with pytest.raises(MusicgenError, match=f"^127.0.0.1:{port} was not reached .* reach the ports of the first one$"):
+        group._of_this_attempt(Agent(port), 1)
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "shown", "there", "taken"), [("1", None, 2, 1), ("1", "1", 1, None), ("0", None, 1, 0)]
+)
+def test_a_process_takes_the_gpu_of_its_own_number(local_rank, shown, there, taken, monkeypatch):
+    fake_cuda(monkeypatch, local_rank, shown, there)
+    numbers = []
+    monkeypatch.setattr("torch.cuda.set_device", numbers.append)
+    assert device.device("auto").type == "cuda"
+    assert numbers == ([] if taken is None else [taken])
+
+
+def test_a_process_without_a_gpu_is_told_how_many_there_are(monkeypatch):
+    fake_cuda(monkeypatch, "2", None, 2)
+    with pytest.raises(MusicgenError, match="no GPU for process 3 of this machine; use --nproc-per-node 2"):
+        device.device("cuda")
+
+
+def fake_cuda(monkeypatch, local_rank, shown, there):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: there)
+    monkeypatch.setattr(group, "there", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if shown:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+
+
+def test_a_finished_training_that_is_started_anew_is_left_as_it_is(studio):
+    """What torchrun does where a process fails after the last epoch."""
+    before = (studio / "alone.pt").read_bytes()
+    place = {"TORCHELASTIC_RESTART_COUNT": "1", **places(1)[0]}
+    child = Child(f"{TRAIN} -o alone.pt", studio, lambda: os.environ.update(place))
+    said = child.lines()
+    assert (child.wait(), said) == (0, ["alone.pt: this training is finished"])
+    assert (studio / "alone.pt").read_bytes() == before
 
 
 MISTAKES = {
