@@ -26,6 +26,8 @@ NOT_A_COMMAND = {
     "commands.options",
     "commands.inputs",
     "commands.watch",
+    "commands.prepare",
+    "commands.going_on",
     "commands.against",
     "commands.tables",
     "commands.workers",

@@ -75,7 +75,7 @@ def test_a_checkpoint_carries_its_vocabulary(trained):  # DESIGN 8.11: the refer
     assert loaded.prime(np.array(["R:1", "C4:2"] * 8), 14).tolist() == [3, 2] * 4  # the last one is heard whole
     assert (trained.vocabulary, trained.lasting) == (None, None)
     with pytest.raises(MusicgenError, match="damaged"):
-        checkpoint.load(io.BytesIO(written(vars(said) | {"counts": counts[:-1]})))
+        checkpoint.load(io.BytesIO(written(vars(replace(said, counts=counts[:-1])))))
 
 
 def test_a_checkpoint_of_an_older_format_is_to_be_trained_again(trained, monkeypatch):

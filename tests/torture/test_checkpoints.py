@@ -17,7 +17,7 @@ import torch
 
 from musicgen_cli import archive, checkpoint
 from musicgen_cli.checkpoint import Checkpoint
-from musicgen_cli.commands.train import _going_on
+from musicgen_cli.commands.going_on import going_on
 from musicgen_cli.commands.watch import sparing
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.models import MODELS
@@ -376,7 +376,7 @@ def test_numbers_of_another_model_are_not_gone_on_with(where, begun, tmp_path):
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")])
 def test_that_memory_ends_while_a_training_goes_on_is_no_fault_of_the_checkpoint(error):
     told = pytest.raises(MusicgenError, match="out of memory with --batch-size 8; train anew with --batch-size 4")
-    with told, sparing(8, resumed=True), _going_on(Path("model.pt"), a_checkpoint()):
+    with told, sparing(8, resumed=True), going_on(Path("model.pt"), a_checkpoint()):
         raise error
 
 
