@@ -1,7 +1,7 @@
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from musicgen_cli.checkpoint import Checkpoint
-    from musicgen_cli.corpus import Song
+    from musicgen_cli.corpus import Corpus, Song
 
     Make = Callable[[list[int]], NDArray[Any]]  # the songs of some seeds, uint8 (B, T, size) or ids (B, N)
 
 DEFAULT_BARS = 32
+MOST = 1 << 20  # steps of a song
+MAX_NAME = 100  # letters of a song's name that is said again
 SONGS_AT_ONCE, STEPS_AT_ONCE = 64, 1 << 20  # of one pass; more are made in several
 COINS, STATES = range(2)  # what is drawn from a seed
 PARTICLES = 64  # tries at a song that holds given notes; with 16 more metrics were outside
@@ -28,7 +30,7 @@ PARTICLES = 64  # tries at a song that holds given notes; with 16 more metrics w
 def sample(
     model: Annotated[Path, typer.Argument(help="A checkpoint; - is stdin.", allow_dash=True)] = Path("model.pt"),
     output: Output = PIPE,
-    length: Annotated[int | None, typer.Option(min=1, max=1 << 20, help="Steps to make; default: 32 bars.")] = None,
+    length: Annotated[int | None, typer.Option(min=1, max=MOST, help="Steps to make; default: 32 bars.")] = None,
     bars: Annotated[int | None, typer.Option(min=1, max=1 << 16, help="The same in bars.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Songs to make, in one pass.")] = 1,
     start: Annotated[
@@ -145,9 +147,11 @@ def sample(
     computer = None if quick else use(device, threads, precision)
     trained = load_checkpoint(model)
     _check_choices(model, trained, bool(top_k or top_p), bool(threshold), bool(given_in))
-    about, begun, heard = _begin(trained, prime or given_in, song, prime_steps, quiet)
+    about, begun, heard, said = _begin(trained, prime or given_in, song, prime_steps, quiet)
     per_bar = steps_per_bar(about.time_signature, trained.steps_per_quarter)
     steps = length or (bars * per_bar if bars else len(begun) if given_in else DEFAULT_BARS * per_bar)
+    if steps > MOST:  # of as many as can be typed
+        raise MusicgenError(f"a song lasts {MOST} steps at most: a smaller --length or fewer --bars")
     if trained.vocabulary and steps + include_prime * int(words.lengths(begun).sum()) > MAX_STEPS:
         raise MusicgenError(f"a song of words lasts {MAX_STEPS} steps at most: a smaller --length or fewer --bars")
     given = None
@@ -162,18 +166,13 @@ def sample(
     settings: dict[str, Any] = {"temperature": usual if temperature is None else temperature}
     settings |= {"threshold": threshold or trained.threshold} if trained.sets_bits else {}
     settings |= {name: value for name, value in (("top_k", top_k), ("top_p", top_p)) if value}
-    tries = particles or PARTICLES if given and settings["temperature"] else 1
+    tries = particles or PARTICLES if given and settings["temperature"] else None
     seed = secrets.randbelow(1 << 31) if seed is None else seed
-    how = [f"--length {steps}", *(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())]
-    how += [f"--precision {precision}"] * (precision != "fp32")
-    if prime:
-        how += [f"--prime {quote(str(prime))} --song {quote(about.name)}"]
-        how += [f"--prime-steps {prime_steps}"] * bool(prime_steps) + ["--include-prime"] * include_prime
-    elif given_in:
-        how += [f"--{'melody' if melody else 'keep'} {quote(str(given_in))} --song {quote(about.name)}"]
-        how += [f"--particles {tries}"]
-    else:
-        how += [f"--start {start}"]
+    options: dict[str, Any] = {"length": steps, **settings}
+    options |= {"precision": precision if precision != "fp32" else None, "device": device if device != "auto" else None}
+    options |= {"prime": prime, "melody": melody, "keep": keep, "song": said}
+    options |= {"prime_steps": prime_steps, "include_prime": include_prime, "particles": tries}
+    options |= {"start": None if prime or given_in else start}
     made_by = f"{trained.model} with {trained.loss}, {len(trained.history)} epochs, musicgen {trained.musicgen}"
 
     with naming(model):
@@ -181,14 +180,14 @@ def sample(
             make = _in_numpy(trained, heard, steps, settings)
         else:
             computer = computer or use(device, threads)
-            make = _in_torch(trained, computer, precision, heard, steps, settings, start == "random", given, tries)
-    at_once = max(1, min(SONGS_AT_ONCE, STEPS_AT_ONCE // steps) // tries)
+            make = _in_torch(trained, computer, precision, heard, steps, settings, start == "random", given, tries or 1)
+    at_once = max(1, min(SONGS_AT_ONCE, STEPS_AT_ONCE // steps) // (tries or 1))
     with open_output(output) as file:
         writer, silent = Writer(file, trained.steps_per_quarter), 0
         for first in range(0, count, at_once):
             seeds = [seed + i for i in range(first, min(first + at_once, count))]
             for own, new in zip(seeds, make(seeds)):
-                text = f"musicgen sample {quote(str(model))} --seed {own} {' '.join(how)}; {made_by}"
+                text = f"{_command(model, {'seed': own} | options)}; {made_by}"
                 name = f"sample-{own - seed + 1:0{len(str(count))}}"
                 music = trained.music(new, steps)
                 silent += is_silent(music)
@@ -200,6 +199,15 @@ def sample(
         hint = f"{'lower --threshold, ' * trained.sets_bits}{freer}train longer"
         say(f"{counted(silent, 'song')} of {count} silent: {hint}")
     say(f"made {counted(count, 'song')} of {counted(steps, 'step')}, --seed {seed}", quiet)
+
+
+def _command(model: Path, options: dict[str, Any]) -> str:
+    """The line that makes a song again: options that are None or False are left out, True is a flag."""
+    line = ["musicgen", "sample", f"./{model}" if str(model).startswith("-") and model != PIPE else str(model)]
+    for name, value in options.items():
+        if value is not None and value is not False:
+            line += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(line)
 
 
 def _in_numpy(trained: "Checkpoint", heard: "NDArray[Any]", steps: int, settings: dict[str, Any]) -> "Make":
@@ -284,8 +292,8 @@ def _given(music: "NDArray[Any]", steps: int, on_top: bool) -> "tuple[NDArray[An
 
 def _begin(
     trained: "Checkpoint", path: Path | None, song: str | None, steps: int | None, quiet: bool
-) -> tuple["Song", "NDArray[Any]", "NDArray[Any]"]:
-    """The song to begin with: what is known of it, its music on the grid of the model, and that as a model hears it.
+) -> tuple["Song", "NDArray[Any]", "NDArray[Any]", str | None]:
+    """The song to begin with: what is known of it, its music on the model's grid, that as a model hears it, its --song.
 
     Without one, nothing; of a word that is cut the model hears the whole.
     """
@@ -296,11 +304,11 @@ def _begin(
     from musicgen_cli.vocabulary import UNKNOWN
 
     if path is None:
-        return Song("", trained.tempo, trained.time_signature), trained.nothing, trained.prime(trained.nothing)
+        return Song("", trained.tempo, trained.time_signature), trained.nothing, trained.prime(trained.nothing), None
     music = music_in(path, trained.steps_per_quarter, trained.form)
     with naming(path):
         check_form(music, trained)
-        i = music.find(song or "1")
+        i = music.find(song) if song else 0
         if not music.lengths[i]:
             raise MusicgenError(f"song {music.songs[i].name!r} is empty")
     if song is None and len(music) > 1:
@@ -313,4 +321,19 @@ def _begin(
             f"{counted(unknown, 'word')} of {len(begun)} not in the model's vocabulary: heard as one unknown word",
             quiet,
         )
-    return music.songs[i], begun, trained.prime(music.roll(i) if music.bits else music[i], steps)
+    heard = trained.prime(music.roll(i) if music.bits else music[i], steps)
+    return music.songs[i], begun, heard, _said(music, i)
+
+
+def _said(music: "Corpus", i: int) -> str | None:
+    """What --song says so that song `i` is found, None where there is no other: its name, or its number.
+
+    A number is not found where a song is named so: then it has one more nought before it than any such name.
+    """
+    if len(music) == 1:
+        return None
+    name, number = music.songs[i].name, str(i + 1)
+    if 0 < len(name) <= MAX_NAME and name.isprintable() and music.find(name) == i:
+        return name
+    named_so = (len(song.name) for song in music.songs if song.name.lstrip("0") == number)
+    return number.zfill(1 + max(named_so, default=0))
