@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # there where NVIDIA's or AMD's drivers are, the last in WSL
 
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only what is wrong.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=1 << 62, help="The same seed gives the same result on the same machine.")
