@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -39,11 +39,22 @@ def use(device: str, threads: int, precision: str = "fp32") -> "torch.device":
     return computer
 
 
-def without_torch(device: str, threads: int) -> bool:
-    """Whether `device` is the CPU, seen without PyTorch; NumPy, not imported yet, is told how many threads to take."""
+def is_cpu(device: str) -> bool:
+    """Whether `device` is the CPU, seen without PyTorch."""
+    return device == "cpu" or (device == "auto" and sys.platform != "darwin" and not any(map(os.path.exists, GPUS)))
+
+
+def limit_numpy(threads: int) -> None:
+    """Tell NumPy, which is not imported yet, how many threads to take; 0 leaves the choice to it."""
     if threads:
         os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
-    return device == "cpu" or (device == "auto" and sys.platform != "darwin" and not any(map(os.path.exists, GPUS)))
+
+
+def refuse_typed(wrong: dict[str, Any]) -> None:
+    """Raise BadParameter with the first of these sentences that is true of what was typed."""
+    for sentence, true in wrong.items():
+        if true:
+            raise typer.BadParameter(sentence)
 
 
 def check_report(report: Path | None, output: Path) -> None:
