@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -48,6 +49,13 @@ def limit_numpy(threads: int) -> None:
     """Tell NumPy, which is not imported yet, how many threads to take; 0 leaves the choice to it."""
     if threads:
         os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
+
+
+def typed(context: typer.Context, names: Iterable[str]) -> list[str]:
+    """Those of these parameters that stand on the command line, as they are typed: `--prime-steps`."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    found = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+    return ["--" + name.replace("_", "-") for name in found]
 
 
 def refuse_typed(wrong: dict[str, Any]) -> None:
