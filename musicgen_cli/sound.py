@@ -3,10 +3,7 @@
 All is computed in double precision and rounded once, at the end: the same score is the same samples everywhere.
 """
 
-import contextlib
 import io
-import signal
-import threading
 import wave
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
@@ -17,6 +14,7 @@ from numpy.typing import NDArray
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.piano import RATE, damper, ringing, tone
 from musicgen_cli.score import END, LOWEST, PITCH, START, Score, on_keyboard
+from musicgen_cli.signals import uninterrupted
 
 Blocks = Iterable[NDArray[np.float32]]  # (n, 2) of left and right, -1 to 1, one after the other
 
@@ -27,7 +25,6 @@ ROOM, WET, LATER = 6 * RATE // 5, 0.13, RATE // 80  # samples it rings, how loud
 LEVEL, KNEE = 0.45, 0.7  # of a full chord; above the knee peaks are bent, not cut
 SOUNDFILE = {"mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS"), "flac": ("FLAC", "PCM_16")}
 FORMATS = ("wav", *SOUNDFILE)
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 GOOD, SMALL = 0.3, 0.8  # how much less than they could .mp3 and .ogg keep, 0 to 1: an MP3 of some 95, some 60 kbit/s
 
 
@@ -138,35 +135,18 @@ def write(
     name, kind = SOUNDFILE[form]
     how = {"format": name, "subtype": kind, "compression_level": packing}
     how |= {"bitrate_mode": "CONSTANT"} if steady else {}
-    packed = io.BytesIO()  # not the file: what goes wrong in a callback of soundfile's is lost
+    packed = io.BytesIO()  # not the file: what goes wrong in a callback of soundfile's is lost, so are signals
     try:
-        with _uninterrupted():
+        with uninterrupted():
             out = soundfile.SoundFile(packed, "w", RATE, channels, **how)
         for block in blocks:
-            with _uninterrupted():
+            with uninterrupted():
                 out.write(block)
-        with _uninterrupted():
+        with uninterrupted():
             out.close()
     except soundfile.LibsndfileError as error:
         raise MusicgenError(f"cannot be written as .{form}: {error.error_string}") from None
     file.write(packed.getbuffer())
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Signals wait until the block ends: what their handlers raise in a callback would be lost, too."""
-    if threading.current_thread() is not threading.main_thread():  # which alone is ever interrupted
-        yield
-        return
-    came = list[int]()
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in INTERRUPTS}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        for number in came:
-            signal.raise_signal(number)
 
 
 def packs() -> bool:

@@ -8,20 +8,18 @@ import json
 import math
 import os
 import shutil
-import signal
 import stat
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from musicgen_cli.errors import MusicgenError
+from musicgen_cli.signals import uninterrupted
 
 PIPE = Path("-")
 TEMPORARY = ".musicgen-"  # how the names of unfinished files, and of locks, begin
-ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def say(text: str, quiet: bool = False) -> None:
@@ -268,33 +266,16 @@ def claimed(path: Path) -> Iterator[int]:
     """
     descriptor = None
     try:
-        with _uninterrupted():  # or the file may be there, and nobody know of it
+        with uninterrupted():  # or the file may be there, and nobody know of it
             descriptor = _claim(path)
         yield descriptor
     finally:
         if descriptor is not None:
-            with _uninterrupted():
+            with uninterrupted():
                 if _is_at(path, descriptor):
                     with contextlib.suppress(OSError):
                         os.unlink(path)
                 os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let signals that end a command wait for the end of the block."""
-    if threading.current_thread() is not threading.main_thread():  # where Python handles none
-        yield
-        return
-    came: list[int] = []
-    usual = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-        for got in came:
-            signal.raise_signal(got)
 
 
 def _claim(path: Path) -> int:

@@ -1,6 +1,5 @@
 """A classifier that tries to tell real music from made music, bar by bar (Lopez-Paz & Oquab 2017)."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from musicgen_cli.quiz_score import wilson
 from musicgen_cli.roll import sounding, struck
 
 MOST = 600  # bars of each kind in each half
 STEPS, BATCH, RATE = 200, 64, 5e-3  # of the training: fixed, so that nothing is chosen by what is judged
 DRAWS = 1000  # of songs, for an interval
 FEWEST = 4  # judged songs of a kind that they are drawn from
-NORMAL = 1.96  # standard deviations on each side of 95 %
 
 Rolls = Sequence[NDArray[np.bool_]]
 
@@ -41,11 +40,8 @@ class Result:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of a binomial share, by Wilson 1927."""
-        share, room = self.accuracy, NORMAL**2 / self.of
-        middle = (share + room / 2) / (1 + room)
-        half = NORMAL / (1 + room) * math.sqrt(share * (1 - share) / self.of + room / self.of / 4)
-        return middle - half, middle + half
+        """The 95 % interval of a binomial share."""
+        return wilson(self.right, self.of)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,10 @@ from musicgen_cli.cli import COMMANDS
 
 PACKAGE = Path(musicgen_cli.__file__).parent
 ORDER = [
-    "errors", "score", "events", "smf", "midi", "words", "roll", "harmony", "representations", "corpus", "vocabulary",
-    "likeness", "split", "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing", "roll_plot",
-    "curves_plot", "histograms_plot", "piano", "sound", "soundfont", "page", "quiz_score", "quiz", "quiz_page",
-    "temperature", "dice", "group", "device", "memory", "tonality", "hearing", "dataset", "material",
+    "errors", "signals", "score", "events", "smf", "midi", "words", "roll", "harmony", "representations", "corpus",
+    "vocabulary", "likeness", "split", "metrics", "features", "comparison", "ranking", "copying", "pictures", "drawing",
+    "roll_plot", "curves_plot", "histograms_plot", "piano", "sound", "soundfont", "page", "quiz_score", "quiz",
+    "quiz_page", "temperature", "dice", "group", "device", "memory", "tonality", "hearing", "dataset", "material",
     "models.chord", "models.cell", "models.base", "models.recurrent", "models.next_step", "models.seq2seq",
     "models.blank", "models", "losses", "particles", "sampling", "training", "archive", "checkpoint", "player",
     "likelihood", "evaluation", "two_sample", "streams", "commands", "cli", "__main__",

@@ -601,8 +601,16 @@ def test_a_training_without_an_epoch_leaves_the_model_that_was_there(studio: Pat
 
 
 def test_a_silent_song_is_said_to_be_silent(studio: Path) -> None:
-    said = talk(shell("musicgen sample --temperature 0 --threshold 0.99 --length 8 -o x.npy", studio))
-    assert said[0] == "1 song of 1 silent: lower --threshold, raise --temperature, or train longer"
+    said = talk(shell("musicgen sample --temperature 0 --threshold 0.99 --length 8 -q -o x.npy", studio))
+    assert said == ["1 song of 1 silent: lower --threshold, raise --temperature, or train longer"]
+
+
+def test_quiet_is_an_option_of_all_commands_that_tell_of_work_that_goes_well(studio: Path) -> None:
+    """`show` tells on stderr only what is wrong; the others say that all the same."""
+    refused = {command for command in COMMANDS if musicgen(command, "-q", "--help", cwd=studio).returncode}
+    assert refused == {"show"}
+    (studio / "songs" / "broken.mid").write_bytes(b"no MIDI")
+    assert len(talk(shell("musicgen encode songs -q -o x.npy", studio))) == 1
 
 
 def test_bars_are_those_of_the_prime(studio: Path) -> None:

@@ -431,10 +431,12 @@ def test_bars_are_as_high_as_their_share():
     assert first.boxes[:, 3] == pytest.approx([112, 56])
 
 
-def test_histograms_of_two_grids_are_refused():
-    songs = [(Song(), encode(quantise(tune(1), 4)))]
+def test_histograms_of_two_grids_are_refused(tmp_path):
+    for grid in (4, 12):
+        with (tmp_path / f"{grid}.npy").open("wb") as file:
+            corpora.save(corpora.gather([(Song(), encode(quantise(tune(1), grid)))], grid), file)
     with pytest.raises(MusicgenError, match="4 steps per quarter note, the real music 12"):
-        histograms_plot(corpora.gather(songs, 4), corpora.gather(songs, 12))
+        plot(tmp_path / "4.npy", tmp_path / "out.svg", against=tmp_path / "12.npy")
 
 
 # -- the command

@@ -16,6 +16,7 @@ from musicgen_cli.two_sample import Result, tell_apart
 from tests.tunes import BAR, tune
 
 pytestmark = pytest.mark.slow
+NORMAL = 1.959964  # standard deviations on each side of 95 %
 CHORALES = Path(__file__).parents[2] / "shared" / "corpora" / "chorales"
 
 
@@ -160,11 +161,11 @@ def test_the_interval_is_wilsons(right, of, low, high):
 
 @given(st.integers(1, 2000).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
 def test_the_ends_of_the_interval_are_just_within_reach_of_the_share(counts):
-    """Wilson: the shares from which the one that was found lies 1.96 standard deviations away."""
+    """Wilson: the shares from which the one that was found lies so many standard deviations away."""
     found = Result(*counts, 1, 1, None)
     for end in found.interval:
         deviation = math.sqrt(max(end * (1 - end), 0) / found.of)
-        assert abs(found.accuracy - end) == pytest.approx(1.96 * deviation, abs=1e-6)
+        assert abs(found.accuracy - end) == pytest.approx(NORMAL * deviation, abs=1e-6)
 
 
 def test_songs_that_are_told_as_a_whole_make_the_interval_by_song_wider():

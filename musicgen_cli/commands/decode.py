@@ -56,7 +56,7 @@ def decode(
     """
     from dataclasses import replace
 
-    from musicgen_cli import midi, page, sound
+    from musicgen_cli import midi, sound
     from musicgen_cli import soundfont as soundfonts
     from musicgen_cli.commands.inputs import load_corpus
     from musicgen_cli.commands.watch import progress
@@ -90,14 +90,9 @@ def decode(
         if output_name.endswith("/"):
             raise MusicgenError(f"{output_name}: a page is a file, not a folder: name it, as in -o songs.html")
         check_target(output, corpus, *([against] if against else []))
-        places = _places(songs, chosen, against)
-        order = progress(list(places) if places else chosen, "listen", quiet)
-        with open_output(output) as file, naming(output):
-            told = {"tempo": tempo, "velocity": velocity if velocity != VELOCITY else None, "program": program or None}
-            options = "".join(f" --{name} {value}" for name, value in told.items() if value is not None)
-            clips = _clips(songs, order, places, scored, played, options)
-            page.write(file, clips, *_title(output, songs, chosen, against))
-        say(f"wrote {name_of(output, 'standard output')}, {counted(len(chosen), 'song')}", quiet or output == PIPE)
+        told = {"tempo": tempo, "velocity": velocity if velocity != VELOCITY else None, "program": program or None}
+        options = "".join(f" --{name} {value}" for name, value in told.items() if value is not None)
+        _write_page(output, songs, chosen, against, scored, played, options, quiet)
         return
 
     many = len(chosen) != 1
@@ -161,6 +156,30 @@ def _places(songs: "Corpus", chosen: list[int], against: Path | None) -> "dict[i
     picked = gather(((songs.songs[i], songs[i]) for i in chosen), songs.steps_per_quarter)
     found: dict[int, Place | None] = {chosen[i]: place for i, place in ranking.places(picked, real).items()}
     return found | {i: None for i in chosen if i not in found}
+
+
+def _write_page(
+    output: Path,
+    songs: "Corpus",
+    chosen: list[int],
+    against: Path | None,
+    scored: "Callable[[int], Score]",
+    played: "Callable[[int], Blocks]",
+    options: str,
+    quiet: bool,
+) -> None:
+    """Write the chosen songs as a page; options: of `decode`, that they are played with."""
+    from musicgen_cli import page
+    from musicgen_cli.commands.watch import progress
+    from musicgen_cli.streams import counted, name_of, naming, say
+    from musicgen_cli.streams import output as open_output
+
+    places = _places(songs, chosen, against)
+    order = progress(list(places) if places else chosen, "listen", quiet)
+    with open_output(output) as file, naming(output):
+        clips = _clips(songs, order, places, scored, played, options)
+        page.write(file, clips, *_title(output, songs, chosen, against))
+    say(f"wrote {name_of(output, 'standard output')}, {counted(len(chosen), 'song')}", quiet or output == PIPE)
 
 
 def _title(output: Path, songs: "Corpus", chosen: list[int], against: Path | None) -> tuple[str, str]:

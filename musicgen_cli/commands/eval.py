@@ -3,12 +3,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from musicgen_cli.commands.options import Device, Json, Quiet, Seed, Threads, use
+from musicgen_cli.commands.options import Device, Json, Quiet, Seed, Threads, refuse_typed, typed, use
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.streams import PIPE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import torch
 
@@ -67,63 +67,85 @@ def evaluate(
       musicgen eval a.pt b.pt c.pt rolls.npy --split valid --json
       musicgen eval samples.npy --against rolls.npy --copied-from rolls.npy
     """
-    if [*(files or []), against, copied_from].count(PIPE) > 1:
-        raise typer.BadParameter("standard input can be read once only.")
-    if (against or copied_from) and not files:
-        raise typer.BadParameter("--against and --copied-from are for a corpus of samples: name it.")
-    if len(set(files or [])) < len(files or []):
-        raise typer.BadParameter("a file is named twice.")
-    typed = [
-        "--" + name.replace("_", "-")
-        for name in (*RUNNING_FREE, "split")
-        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
-    ]
-    from musicgen_cli.checkpoint import Checkpoint
-    from musicgen_cli.commands.inputs import load_any, load_corpora, load_corpus, shards
-
-    named = {
-        path: load_corpora(shards([path])) if path.is_dir() else load_any(path, "musicgen train")
-        for path in files or [Path("model.pt")]
-    }
-    models = {path: file for path, file in named.items() if isinstance(file, Checkpoint)}
-    corpora = {path: file for path, file in named.items() if not isinstance(file, Checkpoint)}
-    if len(corpora) > 1:
-        raise typer.BadParameter(f"{' and '.join(map(str, corpora))} are corpora: name one, or a folder of them.")
+    given = files or []
+    refuse_typed(
+        {
+            "standard input can be read once only.": [*given, against, copied_from].count(PIPE) > 1,
+            "--against and --copied-from are for a corpus of samples: name it.": (against or copied_from) and not given,
+            "a file is named twice.": len(set(given)) < len(given),
+        }
+    )
+    models, corpora = _named(given or [Path("model.pt")])
+    of_models = typed(context, (*RUNNING_FREE, "split"))
     if against or copied_from:
-        if models or not corpora:
+        if models:
             raise typer.BadParameter("--against and --copied-from are for a corpus of samples: name it, and no model.")
-        if typed:
-            raise typer.BadParameter(f"{' and '.join(typed)} are for models: samples are compared with all songs.")
-        from musicgen_cli.commands.against import compare
-
+        if of_models:
+            raise typer.BadParameter(f"{' and '.join(of_models)} are for models: samples are compared with all songs.")
         (samples,) = corpora.values()
-        real, training = (load_corpus(path) if path else None for path in (against, copied_from))
-        compare(samples, real, training, json_=json_, seed=seed, quiet=quiet)
+        _samples(samples, against, copied_from, json_=json_, seed=seed, quiet=quiet)
         return
     if not models:
         raise typer.BadParameter(
             "a corpus of samples is compared with another: --against REAL or --copied-from TRAINED."
         )
-    first = next(iter(models.values()))
-    if not corpora:
-        usual = Path("words.npy" if first.vocabulary else "rolls.npy")
-        corpora = {usual: load_corpus(usual)}
-    ((path, music),) = corpora.items()
+    from musicgen_cli.streams import say, show, show_json
+
+    path, music = _music(models, corpora)
     songs = _songs(models, path, music, split)
     computer = use(device, threads)
     if len(models) > 1:
-        if set(typed) - {"--split"}:
-            raise typer.BadParameter(f"several models are scored by likelihood alone: no {' and '.join(typed)}.")
+        if set(of_models) - {"--split"}:
+            raise typer.BadParameter(f"several models are scored by likelihood alone: no {' and '.join(of_models)}.")
         reports = _averaged(models, music, songs, computer)
     else:
-        (model,) = models
-        if threshold and not first.sets_bits:
-            raise MusicgenError(f"{model}: chooses words or notes: --threshold is for bce and focal")
         running = {"prime": prime_steps, "length": length, "seed": seed}
-        reports = _scored(first, music, songs, computer, threshold or first.threshold, temperature, running)
-    _print(
-        reports, split, len(songs), list(models.values()), running_free=(prime_steps, length), json_=json_, quiet=quiet
-    )
+        reports = _scored(models, music, songs, computer, threshold, temperature, running)
+    trained = list(models.values())
+    if json_:
+        show_json(_facts(reports, split, len(songs), trained))
+        return
+    show("\n".join(_tables(reports, split, len(songs), trained, f"{length} steps after {prime_steps}")))
+    if len(models) == 1 and "free_running" not in reports:
+        longer = prime_steps + length
+        say(f"no song lasts {longer} steps: not run free; try a smaller --prime-steps or --length", quiet)
+
+
+def _named(files: list[Path]) -> "tuple[dict[Path, Checkpoint], dict[Path, Corpus]]":
+    """The checkpoints among these files, and the corpus, or folder of one, if there is any."""
+    from musicgen_cli.checkpoint import Checkpoint
+    from musicgen_cli.commands.inputs import load_any, load_corpora, shards
+
+    def loaded(path: Path) -> "Checkpoint | Corpus":
+        return load_corpora(shards([path])) if path.is_dir() else load_any(path, "musicgen train")
+
+    named = {path: loaded(path) for path in files}
+    models = {path: file for path, file in named.items() if isinstance(file, Checkpoint)}
+    corpora = {path: file for path, file in named.items() if not isinstance(file, Checkpoint)}
+    if len(corpora) > 1:
+        raise typer.BadParameter(f"{' and '.join(map(str, corpora))} are corpora: name one, or a folder of them.")
+    return models, corpora
+
+
+def _samples(
+    samples: "Corpus", against: Path | None, copied_from: Path | None, *, json_: bool, seed: int, quiet: bool
+) -> None:
+    from musicgen_cli.commands.against import compare
+    from musicgen_cli.commands.inputs import load_corpus
+
+    real, training = (load_corpus(path) if path else None for path in (against, copied_from))
+    compare(samples, real, training, json_=json_, seed=seed, quiet=quiet)
+
+
+def _music(models: "dict[Path, Checkpoint]", corpora: "dict[Path, Corpus]") -> "tuple[Path, Corpus]":
+    """The corpus that was named, or the usual one of the first model."""
+    from musicgen_cli.commands.inputs import load_corpus
+
+    if corpora:
+        return next(iter(corpora.items()))
+    first = next(iter(models.values()))
+    usual = Path("words.npy" if first.vocabulary else "rolls.npy")
+    return usual, load_corpus(usual)
 
 
 def _songs(models: "dict[Path, Checkpoint]", path: Path, music: "Corpus", split: str) -> list[int]:
@@ -157,18 +179,22 @@ def _averaged(
 
 
 def _scored(
-    trained: "Checkpoint",
+    models: "dict[Path, Checkpoint]",
     music: "Corpus",
     songs: list[int],
     computer: "torch.device",
-    threshold: float,
+    threshold: float | None,
     temperature: float | None,
     running: dict[str, int],
 ) -> "dict[str, Report]":
-    """One step ahead, and running free where songs are long enough."""
+    """The one model one step ahead, and running free where songs are long enough."""
     from musicgen_cli.evaluation import free_running, one_step
     from musicgen_cli.temperature import usual
 
+    ((path, trained),) = models.items()
+    if threshold and not trained.sets_bits:
+        raise MusicgenError(f"{path}: chooses words or notes: --threshold is for bce and focal")
+    threshold = threshold or trained.threshold
     both = {"model": 0.0, "model, drawn": usual(trained.loss)}
     temperatures = both if temperature is None else {"model": temperature}
     network = trained.build(computer)
@@ -179,44 +205,37 @@ def _scored(
     return reports | ({"free_running": free} if free else {})
 
 
-def _print(
-    reports: "dict[str, Report]",
-    split: str,
-    songs: int,
-    models: "list[Checkpoint]",
-    *,
-    running_free: tuple[int, int],
-    json_: bool,
-    quiet: bool,
-) -> None:
-    from musicgen_cli.streams import counted, say, show, show_json
+def _facts(reports: "dict[str, Report]", split: str, songs: int, models: "list[Checkpoint]") -> dict[str, Any]:
+    ahead, trained = reports["one_step"], models[0]
+    facts: dict[str, Any] = {"split": split, "songs": songs, f"{ahead.unit}s": ahead.steps}
+    facts |= {"unknown_words": ahead.unknown} if trained.vocabulary else {}
+    facts |= {"memory": _remember(models), "notes": ahead.judged.notes, "quarters": ahead.judged.quarters}
+    facts |= {"trained": trained.progress, "free_running": []} if len(models) == 1 else {}
+    return facts | {name: report.as_dicts() for name, report in reports.items()}
 
-    ahead, free = reports["one_step"], reports.get("free_running")
-    memory = any(model.model_arguments.get("memory") for model in models)
-    trained, judged, single = models[0], ahead.judged, len(models) == 1
-    if json_:
-        facts: dict[str, Any] = {"split": split, "songs": songs, f"{ahead.unit}s": ahead.steps}
-        facts |= {"unknown_words": ahead.unknown} if trained.vocabulary else {}
-        facts |= {"memory": memory, "notes": judged.notes, "quarters": judged.quarters}
-        facts |= {"trained": trained.progress, "free_running": []} if single else {}
-        show_json(facts | {name: report.as_dicts() for name, report in reports.items()})
-        return
+
+def _remember(models: "list[Checkpoint]") -> bool:
+    return any(model.model_arguments.get("memory") for model in models)
+
+
+def _tables(
+    reports: "dict[str, Report]", split: str, songs: int, models: "list[Checkpoint]", free: str
+) -> "Iterator[str]":
+    """free: how far the model ran free, and after how many steps."""
+    from musicgen_cli.streams import counted
+
+    ahead, words = reports["one_step"], models[0].vocabulary
     noun = "song" if split == "all" else f"{split} song"
     told = f"{counted(songs, noun)}, {counted(ahead.steps, ahead.unit)}"
-    told += f", {ahead.unknown} unknown" if trained.vocabulary else ""
-    told += "; with memory" if memory else ""
-    show(_table(f"Negative log-likelihood in nats: {told}", ahead, _likelihood))
-    if not single:
-        return
-    counts = ahead.rows[0].all
-    density = f", density {counts.actual / counts.bits:.4f}" if not trained.vocabulary else ""
-    show(_table(f"\nOne {ahead.unit} ahead{density}", ahead, _bits))
-    prime, length = running_free
-    if free:
-        among = counted(len(free.rows[0].songs), noun)
-        show(_table(f"\nRunning free: {length} steps after {prime}, {among}", free, _bits))
-    else:
-        say(f"no song lasts {prime + length} steps: not run free; try a smaller --prime-steps or --length", quiet)
+    told += f", {ahead.unknown} unknown" if words else ""
+    told += "; with memory" if _remember(models) else ""
+    yield _table(f"Negative log-likelihood in nats: {told}", ahead, _likelihood)
+    if len(models) == 1:
+        counts = ahead.rows[0].all
+        density = f", density {counts.actual / counts.bits:.4f}" if not words else ""
+        yield _table(f"\nOne {ahead.unit} ahead{density}", ahead, _bits)
+    if report := reports.get("free_running"):
+        yield _table(f"\nRunning free: {free}, {counted(len(report.rows[0].songs), noun)}", report, _bits)
 
 
 def _table(title: str, report: "Report", cells: "Callable[[Report, Row], dict[str, str]]") -> str:

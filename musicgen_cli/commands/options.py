@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # there where NVIDIA's or AMD's drivers are, the last in WSL
 
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only what is wrong.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead of a table.")]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=1 << 62, help="The same seed gives the same result on the same machine.")
@@ -39,11 +40,29 @@ def use(device: str, threads: int, precision: str = "fp32") -> "torch.device":
     return computer
 
 
-def without_torch(device: str, threads: int) -> bool:
-    """Whether `device` is the CPU, seen without PyTorch; NumPy, not imported yet, is told how many threads to take."""
+def is_cpu(device: str) -> bool:
+    """Whether `device` is the CPU, seen without PyTorch."""
+    return device == "cpu" or (device == "auto" and sys.platform != "darwin" and not any(map(os.path.exists, GPUS)))
+
+
+def limit_numpy(threads: int) -> None:
+    """Tell NumPy, which is not imported yet, how many threads to take; 0 leaves the choice to it."""
     if threads:
         os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
-    return device == "cpu" or (device == "auto" and sys.platform != "darwin" and not any(map(os.path.exists, GPUS)))
+
+
+def typed(context: typer.Context, names: Iterable[str]) -> list[str]:
+    """Those of these parameters that stand on the command line, as they are typed: `--prime-steps`."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    found = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+    return ["--" + name.replace("_", "-") for name in found]
+
+
+def refuse_typed(wrong: dict[str, Any]) -> None:
+    """Raise BadParameter with the first of these sentences that is true of what was typed."""
+    for sentence, true in wrong.items():
+        if true:
+            raise typer.BadParameter(sentence)
 
 
 def check_report(report: Path | None, output: Path) -> None:

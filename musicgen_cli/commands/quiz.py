@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from musicgen_cli.commands.options import Json, Quiet, Seed
+from musicgen_cli.commands.options import Json, Quiet, Seed, typed
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.streams import PIPE
 
@@ -57,8 +57,8 @@ def quiz(
     if human == machine == PIPE:
         raise typer.BadParameter("standard input can be read once only.")
     if score:
-        if typed := [name for name in MAKING if str(context.get_parameter_source(name)).endswith(".COMMANDLINE")]:
-            raise typer.BadParameter(f"--score reads answers: it does not go with --{typed[0]}.")
+        if making := typed(context, MAKING):
+            raise typer.BadParameter(f"--score reads answers: it does not go with {making[0]}.")
         if not answers:
             raise typer.BadParameter("--score needs the files with the answers.")
         _score(score, answers, json_, quiet)
