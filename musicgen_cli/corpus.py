@@ -136,8 +136,9 @@ class Corpus:
         for i, known in enumerate(self.songs):
             if known.name == song:
                 return i
-        if song.isdecimal() and 1 <= int(song) <= len(self):
-            return int(song) - 1
+        digits = song.lstrip("0")  # of which Python reads 4,300 at most
+        if digits.isdecimal() and len(digits) < 19 and int(digits) <= len(self):
+            return int(digits) - 1
         raise MusicgenError(f"no song {song!r} among {len(self)}; `musicgen show` lists them")
 
     def content(self, songs: Iterable[int]) -> str:
