@@ -12,7 +12,7 @@ from musicgen_cli.cli import run
 from musicgen_cli.midi import read
 from musicgen_cli.representations import FORMS, decode, quantise_for
 
-SPARE = 1.25  # times as many lines as there were when these figures were written
+SPARE = 1.4  # times as many lines as there were when these figures were written, in Python 3.11
 
 
 @pytest.fixture(autouse=True)
