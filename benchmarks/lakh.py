@@ -1,6 +1,6 @@
 """A collection as large as the Lakh MIDI dataset, of made-up songs: time, disk and memory of each stage, as Markdown.
 
-    python benchmarks/lakh.py FOLDER [FILES]
+    python -m benchmarks.lakh FOLDER [FILES]
 
 Every 25th song is an earlier one moved up, with some notes changed. Memory is what all processes of a command hold for
 themselves at most; pages of mapped files, which the system takes back as it likes, are not counted. Nor is, of the

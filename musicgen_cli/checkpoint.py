@@ -147,8 +147,9 @@ def save(checkpoint: Checkpoint, file: BinaryIO) -> None:
     try:
         digest, spoken = archive.digest(values)
         _check(checkpoint)
-    except ValueError as error:
-        raise MusicgenError(f"the checkpoint {error}: it cannot be saved") from error
+    except WRONG as error:
+        cause = str(error) if type(error) is ValueError else "is of no model that could play"
+        raise MusicgenError(f"the checkpoint {cause}: it cannot be saved") from error
     buffer = io.BytesIO()  # torch.save hides what goes wrong while writing
     torch.save({"format": FORMAT, "version": VERSION, "digest": digest, **tensors(values)}, buffer)
     try:

@@ -74,7 +74,7 @@ def musicgen(
 
 
 @functools.cache
-def group(*names: str) -> Any:
+def command_line(*names: str) -> Any:
     """`musicgen` with the commands of these names: to load all of them takes as long as to import NumPy."""
     app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback(invoke_without_command=True)(musicgen)
@@ -111,7 +111,7 @@ def run(arguments: list[str]) -> int:
 
 def _invoke(arguments: list[str]) -> int:
     try:
-        command = group(*(arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS))
+        command = command_line(*(arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS))
         with command.make_context("musicgen", arguments) as context:
             command.invoke(context)
     except typer.Exit as done:
@@ -150,7 +150,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
     if "_MUSICGEN_COMPLETE" in os.environ:  # a shell asks how to complete a command line
-        group(*COMMANDS)(prog_name="musicgen")
+        command_line(*COMMANDS)(prog_name="musicgen")
     try:
         code = run(sys.argv[1:])
     finally:

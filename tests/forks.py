@@ -72,12 +72,12 @@ def prepare() -> None:
             import_module(name)
     import torch
 
-    from musicgen_cli.cli import COMMANDS, group
+    from musicgen_cli.cli import COMMANDS, command_line
 
     torch.set_num_threads(1)
-    group(*COMMANDS)
+    command_line(*COMMANDS)
     for name in COMMANDS:
-        group(name)
+        command_line(name)
 
 
 def become(client: socket.socket) -> None:

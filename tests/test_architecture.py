@@ -107,7 +107,7 @@ import contextlib, io, json, sys
 import musicgen_cli.cli as cli
 for command in sys.argv[1:]:
     with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
-        cli.group(command)([command, "--help"], prog_name="musicgen")
+        cli.command_line(command)([command, "--help"], prog_name="musicgen")
     assert "Example" in text.getvalue(), text.getvalue()
 print(json.dumps(sorted(sys.modules)))
 """

@@ -2,6 +2,8 @@ import io
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from musicgen_cli import checkpoint
 from musicgen_cli.checkpoint import Checkpoint
+from musicgen_cli.commands.prepare import check_fit
 from musicgen_cli.errors import MusicgenError
 from musicgen_cli.losses import Focal
 from musicgen_cli.models import MODELS
@@ -151,3 +154,18 @@ def test_no_torch_is_imported_to_sample_and_no_compiler_for_chords(trained, tmp_
         sys.exit("torch._dynamo" in sys.modules)
     """
     assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_more_songs_than_a_checkpoint_holds_are_refused_before_the_first_epoch(
+    trained,
+):  # as those of 700,000 alone were
+    many = replace(trained, split={"train": [f"{i:032x}" for i in range(420_000)], "valid": [], "test": []})
+    run = SimpleNamespace(epochs=30, model=MODELS["poly"].network(**SIZES))
+    with pytest.raises(MusicgenError, match=r"all\.npy: .* cannot be saved; take fewer songs"):
+        check_fit(many, run, Path("all.npy"))
+
+
+@pytest.mark.parametrize("change", [{"model_arguments": {}}, {"form": "x"}, {"history": [{"epoch": 1}]}])
+def test_what_no_model_is_of_is_not_saved(trained, change):  # it was a KeyError
+    with pytest.raises(MusicgenError, match="of no model that could play: it cannot be saved"):
+        saved(replace(trained, **change))

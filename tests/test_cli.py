@@ -20,7 +20,7 @@ import torch
 
 from musicgen_cli import corpus as corpora
 from musicgen_cli import midi
-from musicgen_cli.cli import group, run
+from musicgen_cli.cli import command_line, run
 from musicgen_cli.corpus import Corpus, Song
 from musicgen_cli.score import MAX_STEPS, Score
 from tests.midi_bytes import riff
@@ -670,7 +670,7 @@ def test_a_signal_while_a_class_is_made_is_a_signal(ended, code, monkeypatch):  
         raise RuntimeError("Error calling __set_name__") from ended
 
     monkeypatch.setattr("typer.main.get_command", end)
-    group.cache_clear()
+    command_line.cache_clear()
     try:
         said = run(["songs"])
     except SystemExit as left:

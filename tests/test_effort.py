@@ -1,8 +1,9 @@
-"""How many lines of Python what has to be fast takes, the same on every machine: none for each note.
+"""How many lines of Python what has to be fast takes, the same on every machine: few for many notes.
 
 `make guard` measures seconds; this finds, wherever the tests run, that a loop has come back.
 """
 
+import gc
 import sys
 
 import pytest
@@ -33,11 +34,14 @@ def lines(work):
         return traced
 
     before = sys.gettrace()
+    gc.collect()
+    gc.disable()  # hypothesis has Python called whenever it begins
     sys.settrace(traced)
     try:
         work()
     finally:
         sys.settrace(before)
+        gc.enable()
     return count
 
 

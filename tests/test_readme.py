@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from musicgen_cli import harmony, roll
-from musicgen_cli.cli import COMMANDS, group
+from musicgen_cli.cli import COMMANDS, command_line
 from musicgen_cli.midi import read
 from musicgen_cli.score import quantise
 from tests.tunes import forked, write_song, write_songs
@@ -77,7 +77,7 @@ def test_the_shell_and_python_blocks_run(folder):
 
 
 def test_every_command_is_in_the_readme_and_every_option_in_the_docs():
-    for name, command in group(*COMMANDS).commands.items():
+    for name, command in command_line(*COMMANDS).commands.items():
         section = COMMANDS_PAGE.split(f"\n## {name}: ")[1].split("\n## ")[0]
         assert f"musicgen {name}" in section
         assert f"| `musicgen {name} " in README

@@ -115,7 +115,8 @@ def check_fit(state: "Checkpoint", run: "Training", path: Path) -> None:
     from musicgen_cli.training import Epoch, Scores
 
     longest = max(map(len, state.words), default=0)
-    values = len(state.words) * (3 + longest // 16) + sum(map(len, state.split.values())) + 40 * run.epochs
+    digests = 3 * sum(map(len, state.split.values()))  # whose letters are too many before they themselves are
+    values = len(state.words) * (3 + longest // 16) + digests + 40 * run.epochs
     if values < archive.MAX_VALUES // 2:
         return  # as nearly always; to make sure takes as long as to save so much
 
