@@ -1,7 +1,8 @@
 """Fails where what was fast has become half as slow again: `make guard`.
 
-Each work is measured beside a yardstick that changes of ours hardly make faster or slower. The least a ratio
-may be lies half-way, by factors, between what was measured when the guard was set and two thirds of that.
+Each work is measured beside a yardstick that changes of ours hardly make faster or slower. The best round counts: other
+work on the machine makes ratios worse. The least it may be lies half-way, by factors, between what was measured when
+the guard was set and two thirds of that.
 """
 
 import subprocess
@@ -18,7 +19,7 @@ from musicgen_cli.losses import Chord
 from musicgen_cli.models import MODELS
 from musicgen_cli.sampling import drawer, generate
 
-ROUNDS = 9
+ROUNDS = 5
 SHORT = 64  # steps
 SMALL = {"hidden": 256, "layers": 1, "dense": 128}
 
@@ -56,7 +57,7 @@ def rows(place: Path) -> Iterator[Row]:
 def main() -> int:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
-        found = list(rows(Path(place)))
+        found = [row._replace(ratios=[max(row.ratios)]) for row in rows(Path(place))]
     print(HEAD + "\n".join(row.line for row in found))
     return any(row.missed for row in found)
 

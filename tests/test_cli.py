@@ -22,7 +22,7 @@ from musicgen_cli import corpus as corpora
 from musicgen_cli import midi
 from musicgen_cli.cli import command_line, run
 from musicgen_cli.corpus import Corpus, Song
-from musicgen_cli.score import MAX_STEPS, Score
+from musicgen_cli.score import MAX_STEPS, Score, quantise
 from tests.midi_bytes import riff
 from tests.tunes import (
     ENVIRONMENT,
@@ -181,6 +181,22 @@ def test_encode_takes_names_in_the_order_given_and_from_lists(tmp_path: Path) ->
     assert names(load(by_pipe.stdout)) == ["tune-02", "tune-01"]
     assert "no" in complaint(musicgen("encode", "--files-from", "-", "-o", "x.npy", cwd=tmp_path))
     assert not (tmp_path / "x.npy").exists()
+
+
+def test_notes_that_come_to_lie_on_others_are_counted(tmp_path: Path) -> None:  # they were left out without a word
+    notes = [[step, step + 1, 60] for step in range(64)] + [[0, 64, 48], [0, 64, 48]]
+    (tmp_path / "trill.mid").write_bytes(midi.write(Score(np.array(notes), 16, 64)))
+    together = "notes on the key and step of another"
+    for options, lost in (("", 1 + 47), ("--steps-per-quarter 16", 1), ("--as words", 1 + 47)):
+        said = talk(musicgen("encode", "trill.mid", *options.split(), "-o", "x.npy", cwd=tmp_path))
+        assert said[0].split("; ")[1] == f"{lost} {together}"
+
+
+def test_decode_tells_what_it_replaces(tmp_path: Path) -> None:  # songs keep the names of their files
+    write_songs(tmp_path / "songs", 3)
+    musicgen("encode", "songs", "-o", "x.npy", cwd=tmp_path)
+    lines = [talk(musicgen("decode", "x.npy", "-o", name, cwd=tmp_path)) for name in ("songs", "new")]
+    assert lines == [["wrote 3 files in songs, 3 in place of others"], ["wrote 3 files in new"]]
 
 
 def test_encode_takes_any_name_that_a_file_can_have(tmp_path: Path) -> None:
@@ -639,7 +655,8 @@ def test_show_tells_what_is_in_each_kind_of_file(studio: Path) -> None:
     model = facts(studio / "model.pt")
     assert (model["kind"], model["split"], model["epochs"]) == ("checkpoint", {"train": 10, "valid": 1, "test": 1}, 1)
     song = facts(studio / "songs" / "tune-01.mid")
-    assert (song["kind"], song["quarter notes"], song["notes"]) == ("MIDI file", STEPS / 4, len(tune(1, 0, BARS).notes))
+    notes = len(quantise(tune(1, 0, BARS), 4).notes)
+    assert (song["kind"], song["quarter notes"], song["notes"]) == ("MIDI file", STEPS / 4, notes)
 
 
 def test_show_draws_what_sounds(tmp_path: Path) -> None:

@@ -103,10 +103,12 @@ def decode(
     if folder:
         output.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
+    replaced = 0
     for i in progress(chosen, "decode", quiet):
         about = songs.songs[i]
         path = output / f"{_file_name(about.name, taken)}.{kind}" if folder else output
         check_target(path, corpus)
+        replaced += folder and path.exists()
         if kind == "mid":
             data = midi.write(scored(i), name=about.name, text=about.text, program=program, velocity=velocity)
             write_bytes(path, data)
@@ -114,7 +116,7 @@ def decode(
             with open_output(path) as file, naming(path):
                 sound.write(file, played(i), kind)
     where = f"{counted(len(chosen), 'file')} in {output}" if folder else name_of(output, "standard output")
-    say(f"wrote {where}", quiet or output == PIPE)
+    say(f"wrote {where}{f', {replaced} in place of others' if replaced else ''}", quiet or output == PIPE)
 
 
 def _kind(name: str, told: bool) -> str:

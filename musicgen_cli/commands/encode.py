@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 def encode(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILES", help="MIDI files, or folders of them; - is stdin.", allow_dash=True),
+        typer.Argument(
+            metavar="FILES",
+            help="MIDI files, or folders of them; - is stdin.",
+            allow_dash=True,
+            readable=False,  # one that is not is skipped
+        ),
     ] = None,
     output: Output = PIPE,
     files_from: Annotated[

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BATCH = 1 << 17  # bytes of small MIDI files that are read at once: what they become fits into a cache
 LEAST = 1 << 9  # bytes that a file counts for
 OFF = "notes off the 88 keys left out"
+TOGETHER = "notes on the key and step of another"
 MAX_CHECKPOINT = 4 << 30  # bytes that are read from a pipe
 OPTIONS = {
     "rolls": "--as rolls ",
@@ -146,6 +147,8 @@ def quantised_songs(
         if one.befell[OFF] == len(one.score.notes):
             reasons = ", ".join(f"{n} {what}" for what, n in (+one.befell).items())
             score = MusicgenError("no notes" + (f" ({reasons})" if reasons else ""))
+        elif isinstance(score, Score):
+            one.befell[TOGETHER] = len(one.score.notes) - one.befell[OFF] - len(score.notes)
         results.append(score if isinstance(score, MusicgenError) else Heard(score, *one[1:]))
     return results
 

@@ -212,6 +212,11 @@ def _picture(music: "Corpus", song: int, steps: int | None, wanted: str) -> list
         wanted = "ascii"
     shown = steps or room[wanted]
     words = [] if music.bits else [f"{name}, the first words: {' '.join(music[song][:WORDS].tolist())}"]
-    captions = [*words, f"{name}, steps 1 to {min(shown, len(roll))} of {len(roll)}:"]
+    lines = {
+        "ascii": "",
+        "": "; two keys a line, the lower is named",
+        "braille": "; four keys a line, the lowest is named",
+    }
+    captions = [*words, f"{name}, steps 1 to {min(shown, len(roll))} of {len(roll)}{lines[wanted]}:"]
     draw = {"ascii": ascii_roll, "": block_roll, "braille": braille_roll}[wanted]
     return [*map(printable, captions), *draw(roll[:shown], bar)]
