@@ -47,11 +47,11 @@ def rows(place: Path) -> Iterator[Row]:
     predict = sampling.theirs(1, SHORT)
     step, loop = training.ours(0.5, batch=8, steps=32), training.theirs(0.5, batch=8, steps=32)
     command, numpy = process("-m", "musicgen_cli", "train", "--help"), process("-c", "import numpy")
-    yield versus("encode", "mido and our fill", 9, *files(place), rounds=ROUNDS)
-    yield versus("a training step", "the reference's loop", 2.6, step, loop, rounds=ROUNDS)
-    yield versus("sampling bits", "the reference's `predict`", 2.4, sampling.in_torch(1, SHORT), predict, rounds=ROUNDS)
-    yield versus("sampling chords", "the reference's `predict`", 1.2, chords(), predict, rounds=ROUNDS)
-    yield versus("`--help`", "to import NumPy", 1.15, command, numpy, rounds=ROUNDS)
+    yield versus("encode", "mido and our fill", 18, *files(place), rounds=ROUNDS)
+    yield versus("a training step", "the reference's loop", 1.9, step, loop, rounds=ROUNDS)
+    yield versus("sampling bits", "the reference's `predict`", 2.2, sampling.in_torch(1, SHORT), predict, rounds=ROUNDS)
+    yield versus("sampling chords", "the reference's `predict`", 1.16, chords(), predict, rounds=ROUNDS)
+    yield versus("`--help`", "to import NumPy", 1.1, command, numpy, rounds=ROUNDS)
 
 
 def main() -> int:
