@@ -136,8 +136,12 @@ def check_target(path: Path, *inputs: Path) -> None:
             raise MusicgenError("binary data is not written to a terminal: use -o FILE, or pipe it on")
     elif os.path.isdir(path):
         raise MusicgenError(f"{path} is a folder; name a file")
-    elif not _special(path) and not os.path.isdir(os.path.dirname(os.path.realpath(path))):
-        raise MusicgenError(f"{path.parent}: no such folder; make it first")
+    elif not _special(path):
+        folder = os.path.dirname(os.path.realpath(path))
+        if not os.path.isdir(folder):
+            raise MusicgenError(f"{path.parent}: no such folder; make it first")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise MusicgenError(f"{path}: nothing may be written into its folder; name another")
 
 
 def _at_target(path: Path) -> os.stat_result | None:

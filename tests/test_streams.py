@@ -339,3 +339,12 @@ def test_a_killed_command_leaves_nothing_behind(folder: Path) -> None:
             assert (process.stderr.read(), process.wait(30)) == (b"", code)
         assert (folder / "old").read_bytes() == OLD
         assert names(folder) == before
+
+
+def test_a_folder_that_may_not_be_written_into_is_found_before_there_is_work(
+    tmp_path, monkeypatch
+):  # not an epoch after
+    monkeypatch.setattr("os.access", lambda path, how: False)  # as root may everywhere
+    with pytest.raises(MusicgenError, match="nothing may be written into its folder"):
+        check_target(tmp_path / "log.csv")
+    check_target(Path("/dev/null"))
