@@ -75,7 +75,7 @@ def musicgen(
 
 @functools.cache
 def command_line(*names: str) -> Any:
-    """`musicgen` with the commands of these names: to load all of them takes as long as to import NumPy."""
+    """`musicgen` with the commands of these names: no other is loaded, which takes time before each begins."""
     app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback(invoke_without_command=True)(musicgen)
     for name in names:

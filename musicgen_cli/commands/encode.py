@@ -143,7 +143,7 @@ def encode(
         writer = Writer(file, grid)
         chosen = _chosen(paths, ledger, part)
         others = stack.enter_context(workers.dask(dask)) if dask else workers.processes(jobs)
-        crew = None if any(map(is_pipe, chosen)) else others
+        crew = None if others and any(map(is_pipe, chosen)) else others
         _write(workers.results(read, in_batches(progress(chosen, "encode", quiet)), crew), writer, ledger, form, packed)
         if not len(writer):
             bad = ledger.verdicts["skipped"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from musicgen_cli.commands.options import typed
 from musicgen_cli.errors import MusicgenError
 
 if TYPE_CHECKING:
@@ -71,10 +72,9 @@ def same_settings(context: typer.Context, saved: "Checkpoint", settings: dict[st
     if not settings.keys() <= saved.settings.keys():
         raise MusicgenError("lacks settings of the training it began; train anew")
     for name, value in settings.items():
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE" and value != saved.settings.get(name, value):
-            option = "--" + name.replace("_", "-")
-            raise MusicgenError(f"was begun with {option} {saved.settings[name]}, not {value}; leave the option out")
+        then = saved.settings[name]
+        if value != then and (option := typed(context, [name])):
+            raise MusicgenError(f"was begun with {option[0]} {then}, not {value}; leave the option out")
     return saved.settings
 
 

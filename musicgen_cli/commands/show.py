@@ -205,18 +205,17 @@ def _picture(music: "Corpus", song: int, steps: int | None, wanted: str) -> list
     room = {"ascii": width * bar // (bar + 1), "": width * bar // (bar + 1), "braille": width * 2 * bar // (bar + 2)}
     if not wanted and sys.stdout is not None and sys.stdout.isatty() and min(steps or 0, len(roll)) > room[""]:
         wanted = "braille"
-    signs = {"ascii": "", "": "▀▄█", "braille": "⣿"}
+    ways = {  # how it is drawn, with which signs, and what a line of it is
+        "ascii": (ascii_roll, "", ""),
+        "": (block_roll, "▀▄█", "; two keys a line, the lower is named"),
+        "braille": (braille_roll, "⣿", "; four keys a line, the lowest is named"),
+    }
     try:
-        signs[wanted].encode(getattr(sys.stdout, "encoding", None) or "ascii")
+        ways[wanted][1].encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except UnicodeEncodeError:
         wanted = "ascii"
     shown = steps or room[wanted]
     words = [] if music.bits else [f"{name}, the first words: {' '.join(music[song][:WORDS].tolist())}"]
-    lines = {
-        "ascii": "",
-        "": "; two keys a line, the lower is named",
-        "braille": "; four keys a line, the lowest is named",
-    }
-    captions = [*words, f"{name}, steps 1 to {min(shown, len(roll))} of {len(roll)}{lines[wanted]}:"]
-    draw = {"ascii": ascii_roll, "": block_roll, "braille": braille_roll}[wanted]
+    draw, _, line = ways[wanted]
+    captions = [*words, f"{name}, steps 1 to {min(shown, len(roll))} of {len(roll)}{line}:"]
     return [*map(printable, captions), *draw(roll[:shown], bar)]
